@@ -1,0 +1,8 @@
+//! turnstone: a TURN relay, a signaling endpoint and an SFU in one process.
+//!
+//! Modules are layered, and calls go down only; `tests/architecture.rs` holds
+//! the table. See `docs/architecture.md` for the way of a packet through them.
+
+pub mod clock;
+pub mod secret;
+pub mod unix_time;

@@ -1,0 +1,3 @@
+//! The `turnstone` program.
+
+fn main() {}
