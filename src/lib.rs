@@ -5,4 +5,5 @@
 
 pub mod clock;
 pub mod secret;
+pub mod stun;
 pub mod unix_time;
