@@ -1,3 +1,5 @@
+//! Endpoints on loopback, and in a namespace of their own where the link matters.
+
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
