@@ -9,7 +9,7 @@ use mio::event::Event;
 use mio::{Events, Poll};
 use nix::sys::socket::GetSockOpt;
 use nix::sys::socket::sockopt::ReceiveTimestampns;
-use socket2::SockRef;
+use socket2::{Protocol, SockRef};
 
 use super::*;
 use crate::net::bind::{relay_udp, udp_front};
@@ -372,6 +372,34 @@ fn a_router_that_cannot_forward_a_whole_datagram_is_heard() {
 }
 
 #[test]
+fn a_router_that_answers_late_is_heard_as_well() {
+    let test = "net::udp::tests::a_router_that_answers_late_is_heard_as_well";
+    if !is_inside_namespace(test, "ip link set lo up") {
+        return;
+    }
+    let (from, to) = (relay("127.0.0.1:0"), plain("127.0.0.9:0"));
+    let peer = to.local_addr().unwrap();
+    let mut send = SendBatch::new();
+    send.send_whole(&from, peer, None, b"whole");
+    // By now fragments are allowed again, and the error must not be lost.
+    let router = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4)).unwrap();
+    let error = fragmentation_needed(port(&from), peer.port(), 900);
+    router.bind(&SocketAddr::new(peer.ip(), 0).into()).unwrap();
+    let local = SocketAddr::new(from.local_address().ip(), 0);
+    router.send_to(&error, &local.into()).unwrap();
+    wait_for(&from, |event| event.is_error());
+    let error = from.read_error().unwrap();
+    assert_eq!((error.peer, error.icmp_type), (peer, 3));
+    assert_eq!((error.icmp_code, error.data), (4, 900));
+    // Nor may it be believed: it could have come from anyone.
+    send.push(&from, peer, None, &[], &[1; 2000], 0);
+    send.push(&from, peer, None, &[], &[2; 2000], 0);
+    send.flush();
+    assert_eq!((send.counters().sends, send.counters().datagrams), (2, 3));
+    assert_eq!(send.counters().split_trains, 0);
+}
+
+#[test]
 fn a_full_buffer_is_told_from_a_refusal() {
     let mut counters = SendCounters::default();
     for (code, count) in [(libc::EAGAIN, 3), (libc::ENOBUFS, 4), (libc::EPERM, 5)] {
@@ -443,6 +471,27 @@ fn wait_for(endpoint: &UdpEndpoint, what: fn(&Event) -> bool) {
         .unwrap();
     assert!(events.iter().any(what));
     poll.registry().deregister(&mut source).unwrap();
+}
+
+/// Builds the ICMP message (RFC 792) a router sends to 127.0.0.1 about a
+/// datagram to 127.0.0.9 that does not fit a link of `mtu` bytes.
+fn fragmentation_needed(from: u16, to: u16, mtu: u16) -> Vec<u8> {
+    let mut message = vec![3, 4, 0, 0, 0, 0];
+    message.extend(mtu.to_be_bytes());
+    // The IPv4 header of the datagram: 33 bytes in all, DF set, TTL 64, UDP.
+    message.extend([0x45, 0, 0, 33, 0, 1, 0x40, 0, 64, 17, 0, 0]);
+    message.extend([127, 0, 0, 1, 127, 0, 0, 9]);
+    message.extend(from.to_be_bytes());
+    message.extend(to.to_be_bytes());
+    message.extend([0, 13, 0, 0]);
+    let words = message
+        .chunks(2)
+        .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]));
+    let sum: u32 = words.sum();
+    let folded = (sum >> 16) + (sum & 0xFFFF);
+    let checksum = !u16::try_from(folded).unwrap();
+    message[2..4].copy_from_slice(&checksum.to_be_bytes());
+    message
 }
 
 /// Runs the test of this name again in a network namespace of its own that the
