@@ -6,4 +6,5 @@
 pub mod clock;
 pub mod net;
 pub mod secret;
+pub mod stun;
 pub mod unix_time;
