@@ -22,7 +22,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("room", &["auth", "redact"]),
     ("sfu", &["redact", "room", "rtp"]),
     // drivers
-    ("net", &["clock", "redact", "secret", "stun"]),
+    ("net", &["clock", "redact", "secret", "stun", "unix_time"]),
     (
         "worker",
         &[

@@ -13,5 +13,8 @@
 pub mod addresses;
 pub mod bind;
 pub mod icmp;
+pub mod rate_limit;
+pub mod sniff;
 pub mod sockopt;
+pub mod tls;
 pub mod udp;
