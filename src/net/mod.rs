@@ -12,9 +12,11 @@
 
 pub mod addresses;
 pub mod bind;
+pub mod discover;
 pub mod icmp;
 pub mod rate_limit;
 pub mod sniff;
 pub mod sockopt;
+pub mod stun_query;
 pub mod tls;
 pub mod udp;

@@ -11,7 +11,7 @@ mod receive;
 mod send;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -25,6 +25,7 @@ use nix::sys::socket::sockopt::{Ipv4PacketInfo, Ipv6RecvPacketInfo, UdpGroSegmen
 use quinn_udp::UdpSocketState;
 use socket2::{Domain, Socket, Type};
 
+use crate::net::addresses::map;
 use crate::net::{icmp, sockopt};
 
 pub use receive::{Datagram, RecvBatch, RecvCounters};
@@ -195,12 +196,10 @@ impl UdpEndpoint {
 
     /// Returns `destination` as this socket's family writes it.
     fn wire_address(&self, destination: SocketAddr) -> SocketAddr {
-        match (destination, self.shared.local.is_ipv6()) {
-            (SocketAddr::V4(v4), true) => {
-                SocketAddrV6::new(v4.ip().to_ipv6_mapped(), v4.port(), 0, 0).into()
-            }
-            (SocketAddr::V4(_) | SocketAddr::V6(_), _) => destination,
+        if self.shared.local.is_ipv6() {
+            return map(destination);
         }
+        destination
     }
 }
 

@@ -1,8 +1,11 @@
+//! Endpoints on loopback, and in a namespace of their own where the link matters.
+
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::time::Duration;
 
+use mio::event::Event;
 use mio::{Events, Poll};
 use nix::sys::socket::GetSockOpt;
 use nix::sys::socket::sockopt::ReceiveTimestampns;
@@ -301,7 +304,7 @@ fn dont_fragment_holds_for_one_datagram() {
 #[test]
 fn a_datagram_larger_than_the_link_is_split_and_a_train_of_them_too() {
     let test = "net::udp::tests::a_datagram_larger_than_the_link_is_split_and_a_train_of_them_too";
-    if !in_namespace_with_small_link(test) {
+    if !is_inside_namespace(test, "ip link set lo up mtu 1400") {
         return;
     }
     for local in LOOPBACKS {
@@ -336,6 +339,34 @@ fn a_datagram_larger_than_the_link_is_split_and_a_train_of_them_too() {
         for number in 0..3 {
             assert_eq!(receive(&to), [number; 1200]);
         }
+        assert_eq!(from.read_error(), None);
+    }
+}
+
+#[test]
+fn a_router_that_cannot_forward_a_whole_datagram_is_heard() {
+    let test = "net::udp::tests::a_router_that_cannot_forward_a_whole_datagram_is_heard";
+    if !is_inside_namespace(test, ROUTER_WITH_NARROW_EXIT) {
+        return;
+    }
+    // RFC 792: fragmentation needed is type 3, code 4. RFC 4443: packet too big
+    // is type 2.
+    for (local, peer, kind, code) in [
+        ("10.1.0.1:0", "10.2.0.2:9", 3, 4),
+        ("[fd01::1]:0", "[fd02::2]:9", 2, 0),
+    ] {
+        let (from, peer) = (relay(local), peer.parse().unwrap());
+        let mut send = SendBatch::new();
+        send.send_whole(&from, peer, None, &[1; 1350]);
+        assert_eq!(send.counters().datagrams, 1);
+        wait_for(&from, |event| event.is_error());
+        let expected = icmp::IcmpError {
+            peer,
+            icmp_type: kind,
+            icmp_code: code,
+            data: 1300,
+        };
+        assert_eq!(from.read_error(), Some(expected));
         assert_eq!(from.read_error(), None);
     }
 }
@@ -398,21 +429,26 @@ fn receive(socket: &UdpSocket) -> Vec<u8> {
 }
 
 fn wait_readable(endpoint: &UdpEndpoint) {
+    wait_for(endpoint, |event| event.is_readable());
+}
+
+fn wait_for(endpoint: &UdpEndpoint, what: fn(&Event) -> bool) {
     let mut poll = Poll::new().unwrap();
     let mut events = Events::with_capacity(4);
+    let mut source = endpoint.clone();
     poll.registry()
-        .register(&mut endpoint.clone(), Token(0), Interest::READABLE)
+        .register(&mut source, Token(0), Interest::READABLE)
         .unwrap();
     poll.poll(&mut events, Some(Duration::from_secs(10)))
         .unwrap();
-    assert!(events.iter().any(|event| event.is_readable()));
-    poll.registry().deregister(&mut endpoint.clone()).unwrap();
+    assert!(events.iter().any(what));
+    poll.registry().deregister(&mut source).unwrap();
 }
 
-/// Runs the test of this name again in a network namespace of its own whose
-/// loopback carries 1,400 bytes. Returns true inside, and false outside once
-/// the inner run has passed.
-fn in_namespace_with_small_link(test: &str) -> bool {
+/// Runs the test of this name again in a network namespace of its own that the
+/// shell script `setup` has furnished. Returns true inside, and false outside
+/// once the inner run has passed.
+fn is_inside_namespace(test: &str, setup: &str) -> bool {
     const INSIDE: &str = "TURNSTONE_TEST_INSIDE_NAMESPACE";
     if std::env::var_os(INSIDE).is_some() {
         return true;
@@ -421,9 +457,9 @@ fn in_namespace_with_small_link(test: &str) -> bool {
     if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
         command.args(["--user", "--map-root-user"]);
     }
-    let inner = "ip link set lo up mtu 1400 && exec \"$0\" --exact \"$1\"";
+    let script = format!("set -e\n{setup}\n\"$0\" --exact \"$1\"");
     let output = command
-        .args(["--net", "sh", "-c", inner])
+        .args(["--net", "sh", "-c", &script])
         .arg(std::env::current_exe().unwrap())
         .arg(test)
         .env(INSIDE, "1")
@@ -435,3 +471,30 @@ fn in_namespace_with_small_link(test: &str) -> bool {
     assert!(text.contains("1 passed"), "{text}{errors}");
     false
 }
+
+/// A second namespace that forwards from 1,500 bytes to 1,300; it ends with the
+/// script.
+const ROUTER_WITH_NARROW_EXIT: &str = "
+    unshare --net sleep 60 >/dev/null 2>&1 &
+    router=$!
+    trap 'kill $router' EXIT
+    while [ $(readlink /proc/$router/ns/net) = $(readlink /proc/self/ns/net) ]; do
+        sleep 0.01
+    done
+    in_router() { nsenter --target $router --net \"$@\"; }
+    ip link add near type veth peer name far netns $router
+    ip address add 10.1.0.1/24 dev near
+    ip address add fd01::1/64 dev near nodad
+    ip link set near up
+    in_router ip address add 10.1.0.2/24 dev far
+    in_router ip address add fd01::2/64 dev far nodad
+    in_router ip link set far up
+    in_router ip link add exit type veth peer name beyond
+    in_router ip address add 10.2.0.1/24 dev exit
+    in_router ip address add fd02::1/64 dev exit nodad
+    in_router ip link set exit mtu 1300 up
+    in_router sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
+    in_router sh -c 'echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
+    ip route add default via 10.1.0.2
+    ip route add default via fd01::2
+";
