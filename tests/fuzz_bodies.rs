@@ -61,8 +61,9 @@ fn feed(target: &str, body: fn(&[u8])) {
     assert!(result.is_ok(), "{target}: {result:?}");
 }
 
+/// Any bytes, or up to three seeds with a few bytes changed, one after another.
 fn inputs(seeds: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
-    let changes = vec((any::<Index>(), any::<u8>()), 0..6);
+    let changes = vec((any::<Index>(), any::<u8>()), 0..4);
     let changed = (select(seeds), changes).prop_map(|(mut input, changes)| {
         for (index, byte) in changes {
             let at = index.index(input.len());
@@ -70,7 +71,8 @@ fn inputs(seeds: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
         }
         input
     });
-    prop_oneof![changed, vec(any::<u8>(), 0..600)]
+    let several = vec(changed, 1..4).prop_map(|inputs| inputs.concat());
+    prop_oneof![several, vec(any::<u8>(), 0..600)]
 }
 
 fn seeds(target: &str) -> Vec<Vec<u8>> {
