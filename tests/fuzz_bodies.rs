@@ -13,6 +13,8 @@ use proptest::test_runner::{FileFailurePersistence, TestRunner};
 
 #[path = "../fuzz/bodies/channel_data.rs"]
 mod channel_data;
+#[path = "../fuzz/bodies/sniff.rs"]
+mod sniff;
 #[path = "../fuzz/bodies/stream_framing.rs"]
 mod stream_framing;
 #[path = "../fuzz/bodies/stun_message.rs"]
@@ -31,6 +33,11 @@ fn channel_data_takes_any_bytes() {
 #[test]
 fn stream_framing_takes_any_bytes() {
     feed("stream_framing", stream_framing::stream_framing);
+}
+
+#[test]
+fn sniff_takes_any_bytes() {
+    feed("sniff", sniff::sniff);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use turnstone::net::sniff::{SNIFF_LIMIT, Sniff, datagram_kind};
 
 /// Checks one stream.
-pub fn sniff(data: &[u8]) {
+pub(crate) fn sniff(data: &[u8]) {
     let _ = datagram_kind(data);
     let mut decided = Sniff::NeedMore;
     for len in 0..=data.len().min(2 * SNIFF_LIMIT) {
