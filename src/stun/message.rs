@@ -484,11 +484,12 @@ mod tests {
     }
 
     #[test]
-    fn sha1_behind_sha256_is_not_seen() {
+    fn no_other_integrity_is_seen_behind_sha256() {
         let bytes = request(|message| {
             message
                 .integrity(IntegrityAlgorithm::Sha256, KEY)
-                .integrity(IntegrityAlgorithm::Sha1, KEY);
+                .integrity(IntegrityAlgorithm::Sha1, KEY)
+                .integrity(IntegrityAlgorithm::Sha256, KEY);
         });
         assert_eq!(kinds(&bytes), [AttributeType::MESSAGE_INTEGRITY_SHA256]);
     }
@@ -546,6 +547,9 @@ mod tests {
         assert_eq!(parse(&bytes), Fingerprint::Valid);
         bytes.extend_from_slice(&[0x80, 0x22, 0, 0]);
         bytes[3] += 4;
+        assert_eq!(parse(&bytes), Fingerprint::Invalid);
+        let crc = fingerprint(&bytes[..HEADER_LEN]);
+        bytes[24..28].copy_from_slice(&crc);
         assert_eq!(parse(&bytes), Fingerprint::Invalid);
         let long = request(|message| {
             message.attribute(AttributeType::FINGERPRINT, &[0; 8]);
