@@ -253,6 +253,18 @@ impl<'a> Message<'a> {
         PasswordAlgorithm::parse(self.attribute(AttributeType::PASSWORD_ALGORITHM)?)
     }
 
+    /// Says whether PASSWORD-ALGORITHMS is there and lists just these, in this
+    /// order and without parameters.
+    #[must_use]
+    pub fn has_password_algorithms(&self, algorithms: &[PasswordAlgorithm]) -> bool {
+        let Some(value) = self.attribute(AttributeType::PASSWORD_ALGORITHMS) else {
+            return false;
+        };
+        let (entries, rest) = value.as_chunks();
+        let expected = algorithms.iter().map(|algorithm| algorithm.encode());
+        rest.is_empty() && entries.iter().copied().eq(expected)
+    }
+
     /// Returns code (300 to 699) and reason phrase of ERROR-CODE; `None` when it
     /// is absent or malformed.
     #[must_use]
@@ -472,11 +484,12 @@ mod tests {
     }
 
     #[test]
-    fn sha1_behind_sha256_is_not_seen() {
+    fn no_other_integrity_is_seen_behind_sha256() {
         let bytes = request(|message| {
             message
                 .integrity(IntegrityAlgorithm::Sha256, KEY)
-                .integrity(IntegrityAlgorithm::Sha1, KEY);
+                .integrity(IntegrityAlgorithm::Sha1, KEY)
+                .integrity(IntegrityAlgorithm::Sha256, KEY);
         });
         assert_eq!(kinds(&bytes), [AttributeType::MESSAGE_INTEGRITY_SHA256]);
     }
@@ -535,6 +548,9 @@ mod tests {
         bytes.extend_from_slice(&[0x80, 0x22, 0, 0]);
         bytes[3] += 4;
         assert_eq!(parse(&bytes), Fingerprint::Invalid);
+        let crc = fingerprint(&bytes[..HEADER_LEN]);
+        bytes[24..28].copy_from_slice(&crc);
+        assert_eq!(parse(&bytes), Fingerprint::Invalid);
         let long = request(|message| {
             message.attribute(AttributeType::FINGERPRINT, &[0; 8]);
         });
@@ -592,6 +608,32 @@ mod tests {
         assert_eq!(message.channel_number(), None);
         assert_eq!(message.error_code(), None);
         assert_eq!(message.attribute(AttributeType::NONCE), None);
+    }
+
+    #[test]
+    fn a_list_of_password_algorithms_is_compared_as_a_whole() {
+        const BOTH: [PasswordAlgorithm; 2] = [PasswordAlgorithm::Sha256, PasswordAlgorithm::Md5];
+        let bytes = request(|message| {
+            message.password_algorithms(&BOTH);
+        });
+        let message = Message::parse(&bytes).unwrap();
+        assert!(message.has_password_algorithms(&BOTH));
+        assert!(!message.has_password_algorithms(&BOTH[..1]));
+        assert!(!message.has_password_algorithms(&[BOTH[1], BOTH[0]]));
+        for odd in [
+            &[0, 2, 0][..],
+            &[0, 2, 0, 0, 0],
+            &[0, 2, 0, 4, 1, 2, 3, 4],
+            &[],
+        ] {
+            let bytes = request(|message| {
+                message.attribute(AttributeType::PASSWORD_ALGORITHMS, odd);
+            });
+            let message = Message::parse(&bytes).unwrap();
+            assert!(!message.has_password_algorithms(&BOTH[..1]), "{odd:?}");
+        }
+        let none = request(|_| ());
+        assert!(!Message::parse(&none).unwrap().has_password_algorithms(&[]));
     }
 
     #[test]
