@@ -4,5 +4,6 @@
 //! the table. See `docs/architecture.md` for the way of a packet through them.
 
 pub mod clock;
+pub mod redact;
 pub mod secret;
 pub mod unix_time;
