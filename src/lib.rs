@@ -3,6 +3,9 @@
 //! Modules are layered, and calls go down only; `tests/architecture.rs` holds
 //! the table. See `docs/architecture.md` for the way of a packet through them.
 
+pub mod auth;
 pub mod clock;
+pub mod net;
 pub mod secret;
+pub mod stun;
 pub mod unix_time;

@@ -37,7 +37,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("room", &["auth", "redact"]),
     ("sfu", &["redact", "room", "rtp"]),
     // drivers
-    ("net", &["clock", "redact", "secret", "stun"]),
+    ("net", &["clock", "redact", "secret", "stun", "unix_time"]),
     (
         "worker",
         &[
