@@ -3,11 +3,17 @@
 //! Modules are layered, and calls go down only; `tests/architecture.rs` holds
 //! the table. See `docs/architecture.md` for the way of a packet through them.
 
+pub mod app;
 pub mod auth;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod net;
+pub mod observability;
 pub mod redact;
 pub mod secret;
+pub mod service;
 pub mod stun;
+pub mod turn;
 pub mod unix_time;
+pub mod worker;

@@ -10,6 +10,7 @@
 //! Addresses inside the process are never IPv4-mapped: what arrives on a
 //! dual-stack socket is unmapped here, and mapped again here on its way out.
 
+pub mod accept;
 pub mod addresses;
 pub mod bind;
 pub mod discover;

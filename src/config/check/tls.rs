@@ -166,7 +166,7 @@ fn pem_file<T>(
             fields.push(
                 Finding::error(name, &file.place, what)
                     .why(reason)
-                    .write("the path of a file this service's user may read"),
+                    .write("the path of a PEM file that the user of this service may read"),
             );
             None
         }

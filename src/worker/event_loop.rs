@@ -1,0 +1,670 @@
+//! The loop of a worker: wait, read what is ready, let the core decide, send.
+//!
+//! One turn reads each ready source once, within a limit, so that no socket
+//! starves the others; what is not drained stays in the queue for the next turn.
+//! Readiness is edge-triggered: a source leaves the queue only when it is drained.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Interest, Poll, Waker};
+use rtrb::Consumer;
+use slab::Slab;
+use tracing::{debug, error};
+
+use crate::clock;
+use crate::net::udp::{RecvBatch, SendBatch, UdpEndpoint};
+use crate::stun::framing;
+use crate::turn::{ClientPath, FiveTuple, RelayId, Server, Transport, Verdict};
+use crate::unix_time::UnixTime;
+
+use super::command::{Command, DriverCounters, NewClient, Report, WorkerHandle, mailbox};
+use super::egress::{Egress, Front};
+use super::peer_stream::{PENDING_LIMIT, Stage};
+use super::relay_socket::{Socket, icmp_error};
+use super::sibling::{self, SiblingLinks};
+use super::source::{Link, Source};
+use super::stream::{Mode, Stream};
+
+/// Settings of the driver.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Most bytes that wait for a slow TCP or TLS reader, per stream.
+    pub stream_queue: usize,
+}
+
+/// One worker before its thread runs.
+pub struct Worker {
+    poll: Poll,
+    server: Server,
+    egress: Egress,
+    incoming: Vec<Option<Consumer<u8>>>,
+    recv: RecvBatch,
+    /// For stream reads and datagrams of siblings.
+    scratch: Box<[u8]>,
+    ready: VecDeque<Source>,
+    options: Options,
+    is_stopping: bool,
+}
+
+impl Worker {
+    /// Makes a worker around its core and its front sockets.
+    ///
+    /// # Errors
+    /// When the kernel refuses to register a socket.
+    pub fn new(
+        poll: Poll,
+        server: Server,
+        fronts: Vec<UdpSocket>,
+        links: SiblingLinks,
+        options: Options,
+    ) -> io::Result<Self> {
+        let mut open = Vec::new();
+        for (index, socket) in (0..).zip(fronts) {
+            let mut endpoint = UdpEndpoint::front(socket)?;
+            let token = Source::Front(index).token();
+            poll.registry()
+                .register(&mut endpoint, token, Interest::READABLE)?;
+            open.push(Front {
+                endpoint,
+                is_queued: false,
+            });
+        }
+        let egress = Egress {
+            registry: poll.registry().try_clone()?,
+            fronts: open,
+            relays: Vec::new(),
+            streams: Slab::new(),
+            stream_deadlines: BTreeSet::new(),
+            peers: Slab::new(),
+            by_connection: BTreeMap::new(),
+            siblings: links.outgoing,
+            batch: SendBatch::new(),
+            dirty: Vec::new(),
+            woken: Vec::new(),
+            counters: DriverCounters::default(),
+            bind_warned_at: None,
+        };
+        Ok(Self {
+            poll,
+            server,
+            egress,
+            incoming: links.incoming,
+            recv: RecvBatch::new(),
+            scratch: vec![0; SCRATCH_LEN].into_boxed_slice(),
+            ready: VecDeque::new(),
+            options,
+            is_stopping: false,
+        })
+    }
+
+    /// Makes the poll and the waker of a worker, which its siblings need first.
+    ///
+    /// # Errors
+    /// When the kernel has no more descriptors.
+    pub fn prepare() -> io::Result<(Poll, Arc<Waker>)> {
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), Source::Mailbox.token())?;
+        Ok((poll, Arc::new(waker)))
+    }
+
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When no thread can be had.
+    pub fn spawn(self, index: usize, waker: Arc<Waker>) -> io::Result<WorkerHandle> {
+        mailbox(waker, |receiver| {
+            let name = format!("worker-{index}");
+            thread::Builder::new()
+                .name(name)
+                .spawn(move || self.run(&receiver))
+        })
+    }
+
+    fn run(mut self, mailbox: &Receiver<Command>) {
+        let mut events = Events::with_capacity(EVENTS);
+        while !self.is_stopping {
+            let timeout = self.timeout(clock::now());
+            match self.poll.poll(&mut events, timeout) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    error!(%error, "cannot wait for events, worker stops");
+                    return;
+                }
+            }
+            for event in &events {
+                self.enqueue(Source::from_token(event.token()), event.is_error());
+            }
+            self.turn(mailbox);
+        }
+        self.egress.flush();
+    }
+
+    /// How long the loop may sleep.
+    fn timeout(&self, now: Instant) -> Option<Duration> {
+        if !self.ready.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let streams = self.egress.stream_deadlines.first().map(|(at, _)| *at);
+        let next = self
+            .server
+            .poll_timeout()
+            .into_iter()
+            .chain(streams)
+            .min()?;
+        Some(next.saturating_duration_since(now))
+    }
+
+    fn turn(&mut self, mailbox: &Receiver<Command>) {
+        let (now, unix_now) = (clock::now(), clock::unix_now());
+        self.server.handle_timeout(now);
+        self.egress.carry_out_outputs(now, &mut self.server);
+        self.look_after_streams(now);
+        for _ in 0..self.ready.len() {
+            let Some(source) = self.ready.pop_front() else {
+                break;
+            };
+            self.set_queued(source, false);
+            let is_drained = match source {
+                Source::Mailbox => {
+                    self.read_mailbox(now, unix_now, mailbox);
+                    self.read_siblings(now)
+                }
+                Source::Front(index) => self.read_front(now, unix_now, index),
+                Source::Relay(relay) => self.read_relay(now, relay),
+                Source::Stream(key) => self.read_stream(now, unix_now, key),
+                Source::Peer(key) => self.read_peer(now, key),
+            };
+            if !is_drained {
+                self.enqueue(source, false);
+            }
+        }
+        self.write_streams(now);
+        self.egress.flush();
+        while let Some(source) = self.egress.woken.pop() {
+            self.enqueue(source, false);
+        }
+    }
+
+    fn read_front(&mut self, now: Instant, unix_now: UnixTime, index: u32) -> bool {
+        let Self {
+            server,
+            egress,
+            recv,
+            ..
+        } = self;
+        let endpoint = egress.fronts[index as usize].endpoint.clone();
+        if endpoint.recv(recv).is_err() {
+            return true;
+        }
+        let local = endpoint.local_address();
+        for datagram in recv.datagrams() {
+            let ip = datagram.local_ip.unwrap_or_else(|| local.ip());
+            let path = ClientPath {
+                five_tuple: FiveTuple {
+                    client: datagram.source,
+                    server: SocketAddr::new(ip, local.port()),
+                    transport: Transport::Udp,
+                },
+                link: Link::Front(index).id(),
+            };
+            let verdict = server.handle_client_datagram(now, unix_now, path, datagram.bytes);
+            if matches!(verdict, Verdict::Consumed) {
+                egress.carry_out_outputs(now, server);
+            } else {
+                egress.carry_out(verdict);
+            }
+        }
+        recv.is_drained()
+    }
+
+    fn read_relay(&mut self, now: Instant, relay: RelayId) -> bool {
+        let Self {
+            server,
+            egress,
+            recv,
+            ..
+        } = self;
+        let Some(Some(socket)) = egress.relays.get_mut(relay.0 as usize) else {
+            return true;
+        };
+        let has_errors = std::mem::take(&mut socket.has_errors);
+        let endpoint = match &socket.kind {
+            Socket::Udp(endpoint) => endpoint.clone(),
+            Socket::Tcp(_) => return self.accept_peer(now, relay),
+        };
+        if has_errors {
+            for _ in 0..ERRORS_PER_TURN {
+                let Some(error) = endpoint.read_error() else {
+                    break;
+                };
+                server.handle_icmp_error(now, relay, icmp_error(error));
+            }
+            egress.carry_out_outputs(now, server);
+        }
+        if endpoint.recv(recv).is_err() {
+            return true;
+        }
+        for datagram in recv.datagrams() {
+            let verdict = server.handle_peer_datagram(now, relay, datagram.source, datagram.bytes);
+            egress.carry_out(verdict);
+        }
+        recv.is_drained()
+    }
+
+    fn read_siblings(&mut self, now: Instant) -> bool {
+        let Self {
+            server,
+            egress,
+            incoming,
+            scratch,
+            ..
+        } = self;
+        let mut is_drained = true;
+        for ring in incoming.iter_mut().flatten() {
+            let mut left = DATAGRAMS_PER_TURN;
+            while left > 0 {
+                let Some((to, from, len)) = sibling::pop(ring, scratch) else {
+                    break;
+                };
+                let verdict = server.handle_sibling_datagram(now, to, from, &scratch[..len]);
+                egress.carry_out(verdict);
+                left -= 1;
+            }
+            is_drained &= left > 0;
+        }
+        is_drained
+    }
+
+    fn read_mailbox(&mut self, now: Instant, unix_now: UnixTime, mailbox: &Receiver<Command>) {
+        while let Ok(command) = mailbox.try_recv() {
+            match command {
+                Command::Client(client) => self.add_client(now, unix_now, *client),
+                Command::Reconfigure(options, directory) => {
+                    self.server.reconfigure(now, *options, directory);
+                }
+                Command::SetAlternate(alternate) => self.server.set_alternate(alternate),
+                // The control side may have stopped waiting.
+                Command::Report(sender) => drop(sender.send(self.report())),
+                Command::Stop => self.is_stopping = true,
+            }
+            self.egress.carry_out_outputs(now, &mut self.server);
+        }
+    }
+
+    fn report(&self) -> Report {
+        Report {
+            turn: self.server.counters().clone(),
+            udp: self.egress.batch.counters(),
+            driver: self.egress.counters,
+            allocations: self.server.allocations(),
+            streams: self.egress.streams.len(),
+        }
+    }
+
+    fn add_client(&mut self, now: Instant, unix_now: UnixTime, client: NewClient) {
+        let NewClient {
+            socket,
+            tls,
+            early,
+            five_tuple,
+            permit,
+        } = client;
+        let socket = mio::net::TcpStream::from_std(socket);
+        let due = now + FIRST_REQUEST_TIMEOUT;
+        let limit = self.options.stream_queue;
+        let stream = Stream::new(socket, tls, five_tuple, limit, due, permit);
+        match self.egress.put_stream(stream) {
+            Ok(key) => {
+                self.handle_stream_bytes(now, unix_now, key, early);
+                // Bytes may wait in the TLS session already.
+                self.enqueue(Source::Stream(key), false);
+            }
+            Err(error) => debug!(%error, "cannot take over a stream"),
+        }
+    }
+
+    fn read_stream(&mut self, now: Instant, unix_now: UnixTime, key: u32) -> bool {
+        for _ in 0..READS_PER_TURN {
+            let Some(stream) = self.egress.streams.get_mut(key as usize) else {
+                return true;
+            };
+            if let Mode::Joined(peer) = stream.mode
+                && self
+                    .egress
+                    .peers
+                    .get(peer as usize)
+                    .is_some_and(|peer| !peer.has_room())
+            {
+                // The peer wakes this stream when it has written.
+                return true;
+            }
+            let len = match stream.read(&mut self.scratch) {
+                Ok(0) => {
+                    self.close_stream(now, key);
+                    return true;
+                }
+                Ok(len) => len,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.egress.dirty.push(key);
+                    return true;
+                }
+                Err(error) => {
+                    debug!(%error, "stream broke");
+                    self.close_stream(now, key);
+                    return true;
+                }
+            };
+            match stream.mode {
+                Mode::Framed if stream.inbox.is_empty() => {
+                    // The usual case: whole frames, handled where they were read.
+                    let bytes = std::mem::take(&mut self.scratch);
+                    self.handle_frames(now, unix_now, key, &bytes[..len]);
+                    self.scratch = bytes;
+                }
+                Mode::Framed => {
+                    let mut bytes = std::mem::take(&mut stream.inbox);
+                    bytes.extend_from_slice(&self.scratch[..len]);
+                    self.handle_frames(now, unix_now, key, &bytes);
+                }
+                Mode::Joined(peer) => {
+                    let bytes = std::mem::take(&mut self.scratch);
+                    self.forward_to_peer(now, peer, &bytes[..len]);
+                    self.scratch = bytes;
+                }
+            }
+        }
+        self.egress.dirty.push(key);
+        !self.egress.streams.contains(key as usize)
+    }
+
+    fn handle_stream_bytes(&mut self, now: Instant, unix_now: UnixTime, key: u32, bytes: Vec<u8>) {
+        if !bytes.is_empty() {
+            self.handle_frames(now, unix_now, key, &bytes);
+        }
+    }
+
+    /// Cuts `bytes` into frames and gives each to the core; keeps the rest for later.
+    fn handle_frames(&mut self, now: Instant, unix_now: UnixTime, key: u32, bytes: &[u8]) {
+        let Some(stream) = self.egress.streams.get(key as usize) else {
+            return;
+        };
+        let path = ClientPath {
+            five_tuple: stream.five_tuple,
+            link: Link::Stream(key).id(),
+        };
+        let mut rest = bytes;
+        loop {
+            let Some(stream) = self.egress.streams.get_mut(key as usize) else {
+                return;
+            };
+            if let Mode::Joined(peer) = stream.mode {
+                // Everything after ConnectionBind is the peer's (RFC 6062 section 5.4).
+                return self.forward_to_peer(now, peer, rest);
+            }
+            match framing::frame_len(rest) {
+                Ok(Some(len)) if len <= rest.len() => {
+                    stream.is_heard = true;
+                    let (frame, after) = rest.split_at(len);
+                    rest = after;
+                    let Self { server, egress, .. } = self;
+                    let verdict = server.handle_client_datagram(now, unix_now, path, frame);
+                    if matches!(verdict, Verdict::Consumed) {
+                        egress.carry_out_outputs(now, server);
+                    } else {
+                        egress.carry_out(verdict);
+                    }
+                }
+                Ok(_) => {
+                    // Bounded: a frame is at most 64 KiB and its header.
+                    stream.inbox = rest.to_vec();
+                    return;
+                }
+                Err(_) => {
+                    self.egress.counters.broken_streams += 1;
+                    return self.close_stream(now, key);
+                }
+            }
+        }
+    }
+
+    fn forward_to_peer(&mut self, now: Instant, key: u32, bytes: &[u8]) {
+        let Some(peer) = self.egress.peers.get_mut(key as usize) else {
+            return;
+        };
+        self.server
+            .handle_connection_data(now, peer.connection, true, bytes.len());
+        peer.push(bytes);
+        if peer.write().is_err() {
+            self.close_peer(key);
+        }
+    }
+
+    fn accept_peer(&mut self, now: Instant, relay: RelayId) -> bool {
+        for _ in 0..ACCEPTS_PER_TURN {
+            let Some(Some(socket)) = self.egress.relays.get(relay.0 as usize) else {
+                return true;
+            };
+            let Socket::Tcp(listener) = &socket.kind else {
+                return true;
+            };
+            let Ok((socket, peer)) = listener.accept() else {
+                return true;
+            };
+            let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+            let Some(id) = self.server.handle_peer_connection(now, relay, peer) else {
+                continue;
+            };
+            if self.egress.put_peer(socket, id, Stage::Waiting).is_err() {
+                self.server.handle_connection_closed(id);
+            }
+            self.egress.carry_out_outputs(now, &mut self.server);
+        }
+        false
+    }
+
+    fn read_peer(&mut self, now: Instant, key: u32) -> bool {
+        let Some(peer) = self.egress.peers.get_mut(key as usize) else {
+            return true;
+        };
+        match peer.stage {
+            Stage::Connecting => {
+                match peer.connect_result() {
+                    None => return true,
+                    Some(Ok(())) => {
+                        peer.stage = Stage::Waiting;
+                        self.server.handle_peer_connected(now, peer.connection);
+                    }
+                    Some(Err(_)) => {
+                        let connection = peer.connection;
+                        self.egress.remove_peer(key);
+                        self.server.handle_peer_failed(now, connection);
+                    }
+                }
+                self.egress.carry_out_outputs(now, &mut self.server);
+                true
+            }
+            Stage::Waiting => true,
+            Stage::Joined(stream) => self.copy_from_peer(now, key, stream),
+        }
+    }
+
+    fn copy_from_peer(&mut self, now: Instant, key: u32, stream_key: u32) -> bool {
+        for _ in 0..READS_PER_TURN {
+            let Egress {
+                peers,
+                streams,
+                woken,
+                dirty,
+                ..
+            } = &mut self.egress;
+            let (Some(peer), Some(stream)) = (
+                peers.get_mut(key as usize),
+                streams.get_mut(stream_key as usize),
+            ) else {
+                self.close_peer(key);
+                return true;
+            };
+            let had_room = peer.has_room();
+            if peer.write().is_err() || (peer.is_closing && peer.is_flushed()) {
+                self.close_peer(key);
+                return true;
+            }
+            if !had_room && peer.has_room() {
+                woken.push(Source::Stream(stream_key));
+            }
+            if stream.outbox.len() >= PENDING_LIMIT {
+                // The stream wakes this peer when it has written.
+                return true;
+            }
+            match peer.read(&mut self.scratch) {
+                Ok(0) => {
+                    self.close_peer(key);
+                    return true;
+                }
+                Ok(len) => {
+                    self.server
+                        .handle_connection_data(now, peer.connection, false, len);
+                    stream.outbox.push_bytes(&self.scratch[..len]);
+                    dirty.push(stream_key);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                Err(_) => {
+                    self.close_peer(key);
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    fn write_streams(&mut self, now: Instant) {
+        let mut dirty = std::mem::take(&mut self.egress.dirty);
+        dirty.sort_unstable();
+        dirty.dedup();
+        for key in dirty.drain(..) {
+            let Some(stream) = self.egress.streams.get_mut(key as usize) else {
+                continue;
+            };
+            let is_broken = stream.write().is_err();
+            let has_room = stream.outbox.len() < PENDING_LIMIT;
+            if is_broken || (stream.is_closing && stream.is_flushed()) {
+                self.close_stream(now, key);
+            } else if let Mode::Joined(peer) = stream.mode
+                && has_room
+                && self
+                    .egress
+                    .peers
+                    .get(peer as usize)
+                    .is_some_and(|peer| !peer.is_queued)
+            {
+                self.egress.woken.push(Source::Peer(peer));
+            }
+        }
+        // Keeps its capacity; nothing was added meanwhile.
+        self.egress.dirty = dirty;
+    }
+
+    /// Closes streams that came to nothing, and sets the next look at the others.
+    fn look_after_streams(&mut self, now: Instant) {
+        while let Some(&(due, key)) = self.egress.stream_deadlines.first() {
+            if due > now {
+                return;
+            }
+            self.egress.stream_deadlines.pop_first();
+            let Some(stream) = self.egress.streams.get_mut(key as usize) else {
+                continue;
+            };
+            let is_used = std::mem::take(&mut stream.is_heard)
+                || stream.mode != Mode::Framed
+                || self.server.has_allocation(&stream.five_tuple);
+            stream.due = now + IDLE_TIMEOUT;
+            self.egress.stream_deadlines.insert((stream.due, key));
+            if !is_used {
+                self.egress.counters.idle_streams += 1;
+                self.close_stream(now, key);
+            }
+        }
+    }
+
+    fn close_stream(&mut self, now: Instant, key: u32) {
+        let Some(stream) = self.egress.remove_stream(key) else {
+            return;
+        };
+        match stream.mode {
+            Mode::Framed => self.server.handle_client_closed(now, stream.five_tuple),
+            Mode::Joined(peer_key) => {
+                if let Some(peer) = self.egress.peers.get_mut(peer_key as usize) {
+                    peer.is_closing = true;
+                    self.egress.woken.push(Source::Peer(peer_key));
+                }
+            }
+        }
+        self.egress.carry_out_outputs(now, &mut self.server);
+    }
+
+    fn close_peer(&mut self, key: u32) {
+        if let Some(peer) = self.egress.remove_peer(key) {
+            self.server.handle_connection_closed(peer.connection);
+        }
+    }
+
+    /// Puts a source into the queue unless it is there already.
+    fn enqueue(&mut self, source: Source, has_errors: bool) {
+        if has_errors
+            && let Source::Relay(relay) = source
+            && let Some(Some(socket)) = self.egress.relays.get_mut(relay.0 as usize)
+        {
+            socket.has_errors = true;
+        }
+        if self.set_queued(source, true) {
+            self.ready.push_back(source);
+        }
+    }
+
+    /// Changes the mark of a source; true when it was different (or the source has none).
+    fn set_queued(&mut self, source: Source, value: bool) -> bool {
+        let egress = &mut self.egress;
+        let mark = match source {
+            Source::Mailbox => None,
+            Source::Front(index) => egress
+                .fronts
+                .get_mut(index as usize)
+                .map(|f| &mut f.is_queued),
+            Source::Relay(relay) => match egress.relays.get_mut(relay.0 as usize) {
+                Some(Some(socket)) => Some(&mut socket.is_queued),
+                Some(None) | None => return false,
+            },
+            Source::Stream(key) => egress
+                .streams
+                .get_mut(key as usize)
+                .map(|s| &mut s.is_queued),
+            Source::Peer(key) => egress.peers.get_mut(key as usize).map(|p| &mut p.is_queued),
+        };
+        mark.is_none_or(|mark| std::mem::replace(mark, value) != value)
+    }
+}
+
+/// Events taken per wait.
+const EVENTS: usize = 1024;
+
+/// As large as the largest frame or datagram.
+const SCRATCH_LEN: usize = 68 * 1024;
+
+// Limits on the work per turn and source.
+const DATAGRAMS_PER_TURN: usize = 256;
+const READS_PER_TURN: usize = 4;
+const ACCEPTS_PER_TURN: usize = 16;
+const ERRORS_PER_TURN: usize = 16;
+
+/// RFC 8489 has no number; a client speaks first and at once.
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often a stream must be heard when it has no allocation.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);

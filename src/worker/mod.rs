@@ -1,0 +1,21 @@
+//! The driver of `turn`: one thread per worker, one readiness loop each.
+//!
+//! A worker owns its front sockets, the relay sockets of its allocations, its
+//! TCP and TLS clients and one `turn::Server`; workers share nothing on the data
+//! path but byte rings between each two. Read `event_loop.rs` first.
+
+mod command;
+mod egress;
+mod event_loop;
+mod outbox;
+mod peer_stream;
+mod relay_socket;
+mod shared_quota;
+mod sibling;
+mod source;
+mod stream;
+
+pub use command::{Command, DriverCounters, NewClient, Report, WorkerHandle};
+pub use event_loop::{Options, Worker};
+pub use shared_quota::SharedQuota;
+pub use sibling::{SiblingLinks, link_siblings};
