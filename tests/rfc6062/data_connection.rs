@@ -3,11 +3,12 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
+use crate::support::answer::{Answer, Frame};
 use crate::support::client::Client;
 use crate::support::credentials::Credentials;
 use crate::support::server::Server;
 use crate::support::session::Session;
-use crate::support::wire::{Answer, Draft, Frame, TCP, attribute, method};
+use crate::support::wire::{Draft, TCP, attribute, method};
 use crate::support::{PATIENCE, Transport, wait_until};
 
 /// An Allocate request for a TCP relay.

@@ -1,10 +1,11 @@
 //! RFC 6062 section 5.3: connections that peers open to the relayed address.
 
 use crate::data_connection::{PeerStream, allocated, attempt, bound};
+use crate::support::answer::Frame;
 use crate::support::client::is_indication;
 use crate::support::over_each_stream;
 use crate::support::server::Server;
-use crate::support::wire::{Draft, Frame, method};
+use crate::support::wire::{Draft, method};
 
 #[test]
 fn a_permitted_peer_is_announced_and_can_be_bound() {

@@ -3,11 +3,12 @@
 //! at most 120, everything else 28, and nothing a request carries makes its
 //! answer longer.
 
+use crate::support::answer::Frame;
 use crate::support::client::Client;
 use crate::support::config::TestConfig;
 use crate::support::over_each_transport;
 use crate::support::server::Server;
-use crate::support::wire::{Draft, Frame, attribute, method};
+use crate::support::wire::{Draft, attribute, method};
 
 /// Longest answer to a Binding request over IPv4.
 const BINDING: usize = 36;

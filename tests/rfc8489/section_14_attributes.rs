@@ -1,11 +1,12 @@
 //! RFC 8489 section 14: padding, repeated attributes, long user names.
 
+use crate::support::answer::Answer;
 use crate::support::client::Client;
 use crate::support::config::{Account, TestConfig};
 use crate::support::over_each_transport;
 use crate::support::server::Server;
 use crate::support::session::Session;
-use crate::support::wire::{Answer, Draft, UDP, attribute};
+use crate::support::wire::{Draft, UDP, attribute};
 
 #[test]
 fn padding_that_is_not_zero_is_accepted() {

@@ -1,10 +1,11 @@
 //! RFC 8489 section 5 and the basic checks of section 6.3: what is not a
 //! sensible STUN message is dropped without an answer.
 
+use crate::support::answer::Frame;
 use crate::support::client::Client;
 use crate::support::config::TestConfig;
 use crate::support::server::Server;
-use crate::support::wire::{Class, Draft, Frame, attribute, method, set_length};
+use crate::support::wire::{Class, Draft, attribute, method, set_length};
 use crate::support::{Transport, over_each_transport};
 
 #[test]

@@ -1,13 +1,14 @@
 //! RFC 8489 section 9.2: the long-term credential mechanism, with SHA-1 and MD5
 //! as every client of today uses it.
 
+use crate::support::answer::Answer;
 use crate::support::client::Client;
 use crate::support::config::{Account, TestConfig};
 use crate::support::credentials::{Credentials, Scheme};
 use crate::support::over_each_transport;
 use crate::support::server::Server;
 use crate::support::session::Session;
-use crate::support::wire::{Answer, Draft, attribute, method};
+use crate::support::wire::{Draft, attribute, method};
 
 #[test]
 fn a_request_without_credentials_gets_a_challenge() {

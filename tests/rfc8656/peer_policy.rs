@@ -4,12 +4,13 @@
 
 use std::net::SocketAddr;
 
+use crate::support::answer::Frame;
 use crate::support::client::is_data_indication;
 use crate::support::config::{TestConfig, strings};
 use crate::support::peer::Peer;
 use crate::support::server::Server;
 use crate::support::session::Session;
-use crate::support::wire::{Draft, Frame, IPV6, attribute};
+use crate::support::wire::{Draft, IPV6, attribute};
 use crate::support::{SILENCE, Transport, over_each_transport};
 
 /// One address of every IPv4 range that is denied by default.

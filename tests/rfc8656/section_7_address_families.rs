@@ -1,11 +1,12 @@
 //! RFC 8656 section 7.2, steps 6, 7 and 9: which family a relayed address has.
 
+use crate::support::answer::Answer;
 use crate::support::config::{TestConfig, strings};
 use crate::support::over_each_transport;
 use crate::support::peer::Peer;
 use crate::support::server::Server;
 use crate::support::session::Session;
-use crate::support::wire::{Answer, Draft, IPV4, IPV6, attribute};
+use crate::support::wire::{Draft, IPV4, IPV6, attribute};
 
 #[test]
 fn without_a_wish_the_relayed_address_is_ipv4() {

@@ -3,12 +3,13 @@
 
 use std::net::SocketAddr;
 
+use crate::support::answer::Frame;
 use crate::support::client::Client;
 use crate::support::config::TestConfig;
 use crate::support::peer::{Peer, is_free};
 use crate::support::server::Server;
 use crate::support::session::Session;
-use crate::support::wire::{Draft, Frame, attribute, method};
+use crate::support::wire::{Draft, attribute, method};
 use crate::support::{Transport, over_each_transport};
 
 /// Default and longest lifetime in seconds, the configured defaults.

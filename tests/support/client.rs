@@ -13,9 +13,10 @@ use std::time::{Duration, Instant};
 use stun::agent::TransactionId;
 use turnstone::clock;
 
+use super::answer::{Answer, Frame};
 use super::server::Server;
 use super::tls;
-use super::wire::{Answer, Class, Draft, Frame, HEADER, method};
+use super::wire::{Class, Draft, HEADER, method};
 use super::{PATIENCE, Transport, time_left};
 
 /// First retransmission over UDP. RFC 8489 section 6.2.1 asks for at least 500 ms.

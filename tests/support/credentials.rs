@@ -8,8 +8,9 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use md5::{Digest, Md5};
 
+use super::answer::Answer;
 use super::config::Account;
-use super::wire::{Answer, Draft, attribute};
+use super::wire::{Draft, attribute};
 
 /// Algorithm numbers of PASSWORD-ALGORITHM. RFC 8489 section 18.5.
 pub(crate) const ALGORITHM_MD5: [u8; 4] = [0, 1, 0, 0];

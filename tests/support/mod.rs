@@ -4,6 +4,7 @@
 //! by the `stun` crate, or byte by byte, so that the server is judged by
 //! somebody else's reading of the RFCs. Start at `server` and `session`.
 
+pub(crate) mod answer;
 pub(crate) mod client;
 pub(crate) mod config;
 pub(crate) mod credentials;

@@ -5,12 +5,13 @@
 
 use std::net::SocketAddr;
 
+use super::answer::{Answer, Frame};
 use super::client::Client;
 use super::config::Account;
 use super::credentials::{Credentials, Scheme};
 use super::server::Server;
 use super::wire::padded_channel_data;
-use super::wire::{Answer, Class, Draft, Frame, attribute, channel_data, method};
+use super::wire::{Class, Draft, attribute, channel_data, method};
 use super::{PATIENCE, Transport};
 
 /// An authenticated client.
