@@ -43,10 +43,7 @@ fn a_permission_works_in_one_direction() {
 
 #[test]
 fn both_ends_may_be_on_any_worker() {
-    let config = TestConfig::standard()
-        .set("limits.allocations_per_user", 0)
-        .set("limits.allocations_per_ip", 0);
-    let server = Server::start(config);
+    let server = Server::start(TestConfig::standard());
     let mut sessions: Vec<Session> = (0..8)
         .map(|_| Session::allocated(&server, Transport::Udp))
         .collect();
