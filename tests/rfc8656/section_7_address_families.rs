@@ -44,19 +44,6 @@ fn an_unknown_family_gets_440() {
 }
 
 #[test]
-fn a_malformed_requested_family_gets_an_error() {
-    let server = Server::start(TestConfig::standard());
-    over_each_transport(&server, |transport| {
-        let mut session = Session::open(&server, transport);
-        for malformed in [&[][..], &[IPV6], &[IPV6, 0, 0, 0, 0, 0, 0, 0]] {
-            let request = Draft::allocate().with(attribute::REQUESTED_ADDRESS_FAMILY, malformed);
-            let answer = session.request(&request);
-            assert!(matches!(answer.error_code(), Some(400 | 440)), "{answer:?}");
-        }
-    });
-}
-
-#[test]
 fn an_additional_family_gives_one_relayed_address_of_each() {
     let server = Server::start(TestConfig::standard());
     over_each_transport(&server, |transport| {

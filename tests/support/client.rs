@@ -131,7 +131,10 @@ impl Client {
     }
 
     /// Sends a request and returns its answer, or `None` when none comes.
+    #[track_caller]
     pub(crate) fn try_request(&mut self, request: &Draft) -> Option<Answer> {
+        let is_new = !self.answered.contains(&request.transaction());
+        assert!(is_new, "the answer would be taken for a repetition");
         let deadline = clock::now() + PATIENCE;
         loop {
             self.send(&request.bytes());
