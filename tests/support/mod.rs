@@ -13,6 +13,7 @@ pub(crate) mod process;
 pub(crate) mod server;
 pub(crate) mod session;
 pub(crate) mod tls;
+pub(crate) mod tools;
 pub(crate) mod wire;
 
 use std::fmt;
