@@ -5,6 +5,7 @@
 //! somebody else's reading of the RFCs. Start at `server` and `session`.
 
 pub(crate) mod answer;
+pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod config;
 pub(crate) mod credentials;
