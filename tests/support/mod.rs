@@ -9,6 +9,7 @@ pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod config;
 pub(crate) mod credentials;
+pub(crate) mod nat_lab;
 pub(crate) mod peer;
 pub(crate) mod process;
 pub(crate) mod server;
