@@ -5,7 +5,9 @@
 
 pub mod auth;
 pub mod clock;
+pub mod config;
 pub mod net;
+pub mod redact;
 pub mod secret;
 pub mod stun;
 pub mod unix_time;
