@@ -31,7 +31,9 @@ const BATCH: u32 = 200;
 #[test]
 fn a_hundred_thousand_strangers_cost_no_memory() {
     // With the budget for unauthenticated requests, as it is by default, and without.
-    let with_budget = TestConfig::standard().without("limits", "unauthenticated_per_ip");
+    let with_budget = TestConfig::standard()
+        .without("limits", "unauthenticated_per_ip")
+        .without("limits", "unauthenticated");
     for config in [with_budget, TestConfig::standard()] {
         let Some(mut server) = Server::requires_own_server(config) else {
             return;

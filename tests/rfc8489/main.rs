@@ -17,6 +17,7 @@ mod section_11_classic_stun;
 mod section_14_attributes;
 mod section_5_header;
 mod section_6_2_2_streams;
+mod section_6_2_3_tls;
 mod section_6_3_processing;
 mod section_7_fingerprint;
 mod section_9_2_algorithms;

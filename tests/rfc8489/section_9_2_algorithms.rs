@@ -15,10 +15,11 @@ use crate::support::{Transport, over_each_transport};
 /// The nonce cookie without its security features. RFC 8489 section 9.2.
 const COOKIE: &[u8] = b"obMatJos2";
 
-/// "Password algorithms" and "Username anonymity", bits 0 and 1 of 24 in base64.
-const BOTH_FEATURES: &[u8] = b"wAAA";
+/// "Password algorithms" and "Username anonymity" in base64: bits 0 and 1 of 24,
+/// counted from the right as the verified erratum 6290 and appendix B.1 have it.
+const BOTH_FEATURES: &[u8] = b"AAAD";
 /// "Password algorithms" alone.
-const PASSWORD_ALGORITHMS_ALONE: &[u8] = b"gAAA";
+const PASSWORD_ALGORITHMS_ALONE: &[u8] = b"AAAB";
 
 #[test]
 fn the_nonce_starts_with_the_cookie_and_names_the_password_algorithms() {
@@ -58,7 +59,10 @@ fn static_users_may_stay_anonymous_and_the_cookie_says_so() {
 
 #[test]
 fn where_user_names_cannot_be_listed_the_cookie_offers_no_anonymity() {
-    let config = TestConfig::standard().set("turn.rest.secrets", strings(&["a shared secret"]));
+    let config = TestConfig::standard().set(
+        "turn.rest.secrets",
+        strings(&["a shared secret of the organization"]),
+    );
     let Some(server) = Server::requires_own_server(config) else {
         return;
     };

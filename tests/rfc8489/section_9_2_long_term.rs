@@ -5,10 +5,10 @@ use crate::support::answer::Answer;
 use crate::support::client::Client;
 use crate::support::config::{Account, TestConfig};
 use crate::support::credentials::{Credentials, Scheme};
-use crate::support::over_each_transport;
 use crate::support::server::Server;
 use crate::support::session::Session;
 use crate::support::wire::{Draft, attribute, method};
+use crate::support::{Transport, over_each_transport};
 
 #[test]
 fn a_request_without_credentials_gets_a_challenge() {
@@ -27,7 +27,7 @@ fn a_request_without_credentials_gets_a_challenge() {
 #[test]
 fn the_nonce_is_text_of_fewer_than_128_characters() {
     let server = Server::start(TestConfig::standard());
-    let mut client = Client::connect(&server, crate::support::Transport::Udp);
+    let mut client = Client::connect(&server, Transport::Udp);
     let answer = client.request(&Draft::allocate());
     let nonce = answer.attribute(attribute::NONCE).unwrap();
     assert!(nonce.len() < 128, "{} bytes", nonce.len());
@@ -38,11 +38,17 @@ fn the_nonce_is_text_of_fewer_than_128_characters() {
 }
 
 #[test]
-fn two_clients_do_not_get_the_same_nonce() {
+fn two_ports_of_one_address_do_not_get_the_same_nonce() {
     let server = Server::start(TestConfig::standard());
     over_each_transport(&server, |transport| {
         let nonce = || {
-            let mut client = Client::connect(&server, transport);
+            let mut client = match transport {
+                Transport::Udp => {
+                    let here = "127.0.0.8:0".parse().unwrap();
+                    Client::udp_from(here, server.address(transport))
+                }
+                Transport::Tcp | Transport::Tls => Client::connect(&server, transport),
+            };
             let answer = client.request(&Draft::allocate());
             answer.attribute(attribute::NONCE).unwrap()
         };
@@ -210,11 +216,11 @@ fn a_nonce_we_did_not_make_is_stale_and_replaced() {
 #[test]
 fn the_nonce_of_another_address_is_stale() {
     let server = Server::start(TestConfig::standard());
-    let server_address = server.address(crate::support::Transport::Udp);
+    let server_address = server.address(Transport::Udp);
     let mut elsewhere = Client::udp_from("127.0.0.7:0".parse().unwrap(), server_address);
     let challenge = elsewhere.request(&Draft::allocate());
     let stolen = challenge.attribute(attribute::NONCE).unwrap();
-    let mut session = Session::open(&server, crate::support::Transport::Udp);
+    let mut session = Session::open(&server, Transport::Udp);
     session.credentials.nonce = stolen;
     let request = session.credentials.sign(Draft::allocate());
     session.client.request(&request).assert_error(438);

@@ -45,7 +45,6 @@ const DENIED_V4: &[&str] = &[
 /// addresses in every disguise.
 const DENIED_V6: &[&str] = &[
     "::",
-    "::1",
     "::ffff:127.0.0.1",
     "::ffff:10.0.0.1",
     "::ffff:9.9.9.9",
@@ -167,10 +166,8 @@ fn data_from_a_denied_peer_is_dropped() {
 
 #[test]
 fn an_allowed_range_opens_itself_and_nothing_else() {
-    let config = TestConfig::standard().set(
-        "turn.allow_peers",
-        strings(&["10.1.0.0/16", "192.168.7.7/32"]),
-    );
+    let allowed = strings(&["10.1.0.0/16", "192.168.7.7/32"]);
+    let config = relaying_elsewhere().set("turn.allow_peers", allowed);
     let Some(server) = Server::requires_own_server(config) else {
         return;
     };
@@ -189,7 +186,7 @@ fn an_allowed_range_opens_itself_and_nothing_else() {
 
 #[test]
 fn the_operator_can_deny_more() {
-    let config = TestConfig::standard()
+    let config = relaying_elsewhere()
         .set("turn.allow_peers", strings(&[]))
         .set("turn.deny_peers", strings(&["recommended", "9.9.9.0/24"]));
     let Some(server) = Server::requires_own_server(config) else {
@@ -205,8 +202,17 @@ fn the_operator_can_deny_more() {
 
 /// A server that allows no peers beyond the defaults.
 fn strict_server() -> Option<Server> {
-    let config = TestConfig::standard().set("turn.allow_peers", strings(&[]));
+    let config = relaying_elsewhere().set("turn.allow_peers", strings(&[]));
     Server::requires_own_server(config)
+}
+
+/// The address of the relays is a peer where relays live (`own_relays.rs`), so
+/// here it is one that no test asks for.
+fn relaying_elsewhere() -> TestConfig {
+    let relay_ips = strings(&["127.0.0.77", "::1"]);
+    TestConfig::standard()
+        .set("turn.relay_ips", relay_ips.clone())
+        .set("server.public_ips", relay_ips)
 }
 
 fn allocated_v6(server: &Server, transport: Transport) -> Session {

@@ -60,11 +60,7 @@ fn the_token_may_be_used_over_another_transport() {
 #[test]
 fn many_clients_find_their_reservations() {
     // Whichever worker or thread serves the second five-tuple.
-    let server = Server::start(
-        TestConfig::standard()
-            .set("limits.allocations_per_ip", 0)
-            .set("limits.allocations_per_user", 0),
-    );
+    let server = Server::start(TestConfig::standard());
     for _ in 0..12 {
         let (first, token) = reserve(&server, Transport::Udp);
         let mut second = Session::open(&server, Transport::Udp);

@@ -10,6 +10,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
+use rustls::SupportedProtocolVersion;
 use stun::agent::TransactionId;
 use turnstone::clock;
 
@@ -65,6 +66,24 @@ impl Client {
         Self::over(Transport::Udp, Wire::Udp(udp_socket(server, source)))
     }
 
+    /// Connects over TLS with these versions of the protocol and this ALPN offer.
+    pub(crate) fn over_tls(
+        server: SocketAddr,
+        versions: &[&'static SupportedProtocolVersion],
+        alpn: &[&[u8]],
+    ) -> Self {
+        let stream = tls::connect_with(tcp_stream(server), server, versions, alpn);
+        Self::over(Transport::Tls, Wire::Tls(Box::new(stream)))
+    }
+
+    /// The ALPN protocol that the server chose, once data has been exchanged.
+    pub(crate) fn alpn(&self) -> Option<&[u8]> {
+        match &self.wire {
+            Wire::Tls(stream) => stream.conn.alpn_protocol(),
+            Wire::Udp(_) | Wire::Tcp(_) => None,
+        }
+    }
+
     fn over(transport: Transport, wire: Wire) -> Self {
         let local = match &wire {
             Wire::Udp(socket) => socket.local_addr(),
@@ -112,7 +131,10 @@ impl Client {
     }
 
     /// Sends a request and returns its answer, or `None` when none comes.
+    #[track_caller]
     pub(crate) fn try_request(&mut self, request: &Draft) -> Option<Answer> {
+        let is_new = !self.answered.contains(&request.transaction());
+        assert!(is_new, "the answer would be taken for a repetition");
         let deadline = clock::now() + PATIENCE;
         loop {
             self.send(&request.bytes());

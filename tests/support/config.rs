@@ -35,8 +35,8 @@ pub(crate) struct TestConfig {
 
 impl TestConfig {
     /// Listens on free loopback ports of both families over UDP, TCP and TLS, with
-    /// two users, two workers, loopback peers allowed, and no budget for
-    /// unauthenticated requests because the tests make many.
+    /// two users, two workers, loopback peers allowed, and limits that no test
+    /// meets by accident: clients come and go without saying goodbye.
     pub(crate) fn standard() -> Self {
         let everywhere = ["127.0.0.1:0", "[::1]:0"];
         Self {
@@ -56,7 +56,10 @@ impl TestConfig {
         .set("turn.realm", REALM)
         .set("turn.relay_ips", strings(&["127.0.0.1", "::1"]))
         .set("turn.allow_peers", strings(&["127.0.0.0/8", "::1/128"]))
+        .set("limits.allocations_per_user", 1000)
+        .set("limits.allocations_per_ip", 1000)
         .set("limits.unauthenticated_per_ip", 0)
+        .set("limits.unauthenticated", 0)
         .set("log.format", "json")
         .set("log.level", "info")
     }

@@ -86,10 +86,12 @@ impl Session {
         }
     }
 
-    /// Signs and sends a request, once more when the nonce has become stale.
+    /// Signs and sends a request, once more when the nonce has become stale, each
+    /// time in a new transaction.
     #[track_caller]
     pub(crate) fn request(&mut self, draft: &Draft) -> Answer {
-        let mut answer = self.client.request(&self.credentials.sign(draft.clone()));
+        let request = self.credentials.sign(draft.in_new_transaction());
+        let mut answer = self.client.request(&request);
         if answer.error_code() == Some(438) {
             let nonce = answer.attribute(attribute::NONCE);
             self.credentials.nonce = nonce.expect("a 438 has a new NONCE");

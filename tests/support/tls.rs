@@ -8,6 +8,7 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme, StreamOwned,
+    SupportedProtocolVersion,
 };
 
 /// A TLS connection over a blocking socket.
@@ -15,14 +16,25 @@ pub(crate) type Stream = StreamOwned<ClientConnection, TcpStream>;
 
 /// Starts TLS on `socket`, without ALPN as browsers do for `turns:`.
 pub(crate) fn connect(socket: TcpStream, server: SocketAddr) -> Stream {
+    connect_with(socket, server, rustls::DEFAULT_VERSIONS, &[])
+}
+
+/// Starts TLS on `socket` with these versions of the protocol and this ALPN offer.
+pub(crate) fn connect_with(
+    socket: TcpStream,
+    server: SocketAddr,
+    versions: &[&'static SupportedProtocolVersion],
+    alpn: &[&[u8]],
+) -> Stream {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let verifier = Arc::new(AnyCertificate(Arc::clone(&provider)));
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
         .expect("the provider supports TLS 1.2 and 1.3")
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
     let name = ServerName::IpAddress(server.ip().into());
     let connection = ClientConnection::new(Arc::new(config), name).expect("a valid configuration");
     StreamOwned::new(connection, socket)

@@ -258,8 +258,17 @@ pub(crate) fn type_field(class: Class, method: u16) -> u16 {
     (method & 0x000f) | (method & 0x0070) << 1 | (method & 0x0f80) << 2 | class
 }
 
-/// Decodes one XOR address as the `stun` crate does; `message` gives the transaction id.
+/// Decodes one XOR address as the `stun` crate does, which accepts short ones;
+/// `message` gives the transaction id.
 pub(crate) fn decode_address(message: &Message, value: &[u8]) -> Option<SocketAddr> {
+    let length = match value.get(1).copied()? {
+        IPV4 => 8,
+        IPV6 => 20,
+        _ => return None,
+    };
+    if value.len() != length {
+        return None;
+    }
     let mut single = Message::new();
     single.transaction_id = message.transaction_id;
     single.add(ATTR_XORMAPPED_ADDRESS, value);
