@@ -5,14 +5,17 @@
 //! somebody else's reading of the RFCs. Start at `server` and `session`.
 
 pub(crate) mod answer;
+pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod config;
 pub(crate) mod credentials;
+pub(crate) mod nat_lab;
 pub(crate) mod peer;
 pub(crate) mod process;
 pub(crate) mod server;
 pub(crate) mod session;
 pub(crate) mod tls;
+pub(crate) mod tools;
 pub(crate) mod wire;
 
 use std::fmt;

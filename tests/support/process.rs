@@ -29,9 +29,13 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts the binary with `config` and returns it with its listeners once it is ready.
-    pub(crate) fn start(config: &Path) -> (Self, Vec<(Transport, SocketAddr)>) {
-        let mut child = command()
+    /// Starts the binary with `config`, in a network namespace if one is named, and returns it
+    /// with its listeners once it is ready.
+    pub(crate) fn start(
+        namespace: Option<&str>,
+        config: &Path,
+    ) -> (Self, Vec<(Transport, SocketAddr)>) {
+        let mut child = command(namespace)
             .args(["run", "--config"])
             .arg(config)
             .env_clear()
@@ -162,13 +166,17 @@ fn read_log(stderr: impl BufRead, log: &Mutex<Vec<String>>, events: &Sender<Valu
 }
 
 /// The binary, wrapped so that the kernel kills it when its parent dies.
-fn command() -> Command {
+fn command(namespace: Option<&str>) -> Command {
     let binary = env!("CARGO_BIN_EXE_turnstone");
-    let wrapper = Path::new("/usr/bin/setpriv");
-    if !wrapper.exists() {
-        return Command::new(binary);
+    let mut words = Vec::new();
+    if let Some(name) = namespace {
+        words.extend(["ip", "netns", "exec", name]);
     }
-    let mut command = Command::new(wrapper);
-    command.args(["--pdeathsig", "KILL", "--", binary]);
+    if Path::new("/usr/bin/setpriv").exists() {
+        words.extend(["/usr/bin/setpriv", "--pdeathsig", "KILL", "--"]);
+    }
+    words.push(binary);
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]);
     command
 }

@@ -30,6 +30,7 @@ pub(crate) struct Server {
 
 struct Own {
     process: Process,
+    namespace: Option<String>,
     config: TestConfig,
     directory: TempDir,
 }
@@ -40,7 +41,7 @@ impl Server {
     pub(crate) fn start(config: TestConfig) -> Self {
         match std::env::var(VARIABLE) {
             Ok(description) => Self::foreign(&description),
-            Err(_) => Self::launch(config),
+            Err(_) => Self::launch(None, config),
         }
     }
 
@@ -51,7 +52,12 @@ impl Server {
             not_applicable("needs a server with its own configuration");
             return None;
         }
-        Some(Self::launch(config))
+        Some(Self::launch(None, config))
+    }
+
+    /// Starts our binary in the network namespace with this name.
+    pub(crate) fn start_in(namespace: &str, config: TestConfig) -> Self {
+        Self::launch(Some(namespace), config)
     }
 
     /// Returns a server with RFC 6062 relaying, or `None` when the one named in
@@ -128,22 +134,23 @@ impl Server {
         self.rewrite_config(|config| config);
         let own = self.own_mut();
         own.process.kill();
-        let (process, listeners) = Process::start(&config_path(own));
+        let (process, listeners) = Process::start(own.namespace.as_deref(), &config_path(own));
         own.process = process;
         self.listeners = listeners;
     }
 
-    fn launch(config: TestConfig) -> Self {
+    fn launch(namespace: Option<&str>, config: TestConfig) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("turnstone.toml");
         config.write(&path, directory.path());
-        let (process, listeners) = Process::start(&path);
+        let (process, listeners) = Process::start(namespace, &path);
         Self {
             listeners,
             accounts: config.users().to_vec(),
             tcp_relay: true,
             own: Some(Own {
                 process,
+                namespace: namespace.map(str::to_owned),
                 config,
                 directory,
             }),
