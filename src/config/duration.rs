@@ -38,7 +38,7 @@ pub(crate) fn parse(text: &str) -> Result<Duration, Mistake> {
     Ok(Duration::from_secs(seconds))
 }
 
-/// Writes a span in the largest units that fit, as [`parse`] reads it.
+/// Writes a span in the largest units that fit, such as `1h30m`.
 #[must_use]
 pub fn human(span: Duration) -> String {
     let mut rest = span.as_secs();

@@ -282,3 +282,148 @@ mode = "self-signed"
 // Where systemd puts what LoadCredential= names.
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 const LARGEST: u64 = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_start_without_a_file_listens_and_knows_its_secret() {
+        let config = Config::default_local(Secret::from("made at start"));
+        let ports =
+            |list: &[std::net::SocketAddr]| list.iter().map(|l| l.port()).collect::<Vec<_>>();
+        assert_eq!(ports(&config.listen.udp), [3478]);
+        assert_eq!(ports(&config.listen.tcp), [3478]);
+        assert_eq!(ports(&config.listen.tls), [8443]);
+        assert_eq!(config.turn.rest.secrets[0].expose(), b"made at start");
+        assert_eq!(config.turn.realm, "turnstone");
+        assert_eq!(config.tls.mode, TlsMode::SelfSigned);
+    }
+
+    #[test]
+    fn the_built_in_settings_have_no_problem_and_take_the_environment() {
+        let variable = ("TURNSTONE__TURN__REALM".to_owned(), "r".to_owned());
+        let loaded = load(&Source::local(BTreeMap::from([variable])));
+        let loaded = loaded.map_err(|p| p.to_string()).unwrap();
+        assert!(loaded.warnings.is_empty());
+        assert_eq!(loaded.config.turn.realm, "r");
+    }
+
+    #[test]
+    fn values_arrive_as_strong_types() {
+        let text = r#"
+            [server]
+            domain = "Call.Example.org"
+            public_ips = ["203.0.113.5", "dns:call.example.org"]
+            workers = 4
+            [turn]
+            relay_ports = "50000-50999"
+            default_lifetime = "5m"
+            allow_peers = ["192.168.1.0/24"]
+            deny_peers = ["recommended", "198.51.100.7"]
+            [limits]
+            allocations_per_user = 0
+            bandwidth_per_user = "8Mbit/s"
+            stream_queue = "1MiB"
+            [log]
+            level = "debug"
+            addresses = "prefix"
+            [tls]
+            mode = "self-signed"
+            [[turn.users]]
+            name = "alice"
+            key = "00112233445566778899AABBCCDDEEFF"
+        "#;
+        let loaded = load(&Source::text("t.toml", text, BTreeMap::new()));
+        let config = loaded.map_err(|p| p.to_string()).unwrap().config;
+        assert_eq!(config.server.domain.as_deref(), Some("call.example.org"));
+        assert_eq!(config.turn.realm, "call.example.org");
+        assert_eq!(
+            config.server.public_ips,
+            [
+                PublicIp::Address([203, 0, 113, 5].into()),
+                PublicIp::Dns("call.example.org".to_owned())
+            ]
+        );
+        assert_eq!(config.server.workers, NonZeroUsize::new(4));
+        assert_eq!(config.turn.relay_ports, 50000..=50999);
+        assert_eq!(config.turn.default_lifetime, Duration::from_secs(300));
+        assert_eq!(config.turn.deny_peers[0], DenyPeers::Recommended);
+        assert_eq!(config.limits.allocations_per_user, None);
+        let rate = config.limits.bandwidth_per_user.unwrap();
+        assert_eq!(rate.bytes_per_second(), 1_000_000);
+        assert_eq!(config.limits.stream_queue.bytes(), 1 << 20);
+        assert_eq!(config.log.level, LogLevel::Debug);
+        assert_eq!(config.log.addresses, crate::redact::Show::Prefix);
+        let UserCredential::Md5Key(key) = &config.turn.users[0].credential else {
+            panic!("32 hex digits are an MD5 key");
+        };
+        assert_eq!(key.expose()[..3], [0x00, 0x11, 0x22]);
+    }
+
+    #[test]
+    fn every_word_of_a_choice_has_a_meaning() {
+        for key in keys::KEYS {
+            let Kind::Choice(words) = key.kind else {
+                continue;
+            };
+            for word in words {
+                let text = format!("{} = \"{word}\"\n", key.name);
+                let problems = problems(&text);
+                assert!(!problems.contains("is not known"), "{problems}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_table_in_the_wrong_place_hides_what_is_in_it() {
+        for text in [
+            "tls.mode = { password = \"hunter2\" }\n",
+            "listen.udp = [{ password = \"hunter2\" }]\n",
+            "turn = [{ password = \"hunter2\" }]\n",
+            "[turn.users]\npassword = \"hunter2\"\n",
+            "turn.users = [\"hunter2\"]\n",
+            "[turn.rest.secrets]\nnew = \"hunter2\"\n",
+        ] {
+            let problems = problems(text);
+            assert!(problems.contains("error: "), "{text}");
+            assert!(!problems.contains("hunter2"), "{problems}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_no_text_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.toml");
+        let reason = |content: &[u8]| {
+            fs::write(&path, content).unwrap();
+            let problems = load(&Source::file(&path, BTreeMap::new())).err().unwrap();
+            problems.0[0].why.clone()
+        };
+        assert_eq!(reason(b"\xff\xfe"), "it is not UTF-8 text");
+        assert_eq!(reason(&vec![b'#'; 2 << 20]), "it is larger than 1 MiB");
+        fs::remove_file(&path).unwrap();
+        let problems = load(&Source::file(&path, BTreeMap::new())).err().unwrap();
+        assert_eq!(problems.0[0].why, "there is no such file");
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_windows_line_ends_do_no_harm() {
+        let text = "\u{feff}[turn]\r\nrealm = \"r\"\r\nrelay_ports = \"9-8\"\r\n";
+        let problems = problems(text);
+        assert!(
+            problems.contains(" --> t.toml:3:15\n  |\n3 | relay_ports = \"9-8\"\n"),
+            "{problems}"
+        );
+    }
+
+    fn problems(text: &str) -> String {
+        match load(&Source::text("t.toml", text, BTreeMap::new())) {
+            Ok(loaded) => Problems(loaded.warnings).to_string(),
+            Err(problems) => problems.to_string(),
+        }
+    }
+}

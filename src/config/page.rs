@@ -115,9 +115,9 @@ impl<'a> Page<'a> {
             source: self.name.to_owned(),
             line: None,
             column: None,
-            what: finding.what,
-            why: finding.why,
-            write: finding.write,
+            what: finding.what.chars().map(printable).collect(),
+            why: finding.why.chars().map(printable).collect(),
+            write: finding.write.chars().map(printable).collect(),
             excerpt: None,
         };
         problem.line = self.line_of(&finding.place);

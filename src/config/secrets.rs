@@ -3,6 +3,8 @@
 //! A secret is looked at for being one of those that samples and tutorials
 //! contain. Its value never reaches a message.
 
+use std::path::Path;
+
 use super::fields::Fields;
 use super::fields::Found;
 use super::files;
@@ -123,7 +125,7 @@ impl Fields<'_> {
                 self.push(
                     Finding::error(key, &file.place, what)
                         .why(reason)
-                        .write(format!("openssl rand -base64 32 > {shown} creates one")),
+                        .write(makes_one(&path)),
                 );
                 return None;
             }
@@ -133,7 +135,7 @@ impl Fields<'_> {
             self.push(
                 Finding::error(key, &file.place, what)
                     .why("a secret is one line of UTF-8")
-                    .write(format!("openssl rand -base64 32 > {shown} creates one")),
+                    .write(makes_one(&path)),
             );
             return None;
         };
@@ -146,7 +148,7 @@ impl Fields<'_> {
         if lines.is_empty() {
             self.push(
                 Finding::error(key, &file.place, format!("the file {shown} is empty"))
-                    .write(format!("openssl rand -base64 32 > {shown} creates one")),
+                    .write(makes_one(&path)),
             );
             return None;
         }
@@ -166,6 +168,11 @@ impl Fields<'_> {
             );
         }
     }
+}
+
+fn makes_one(path: &Path) -> String {
+    let path = path.display();
+    format!("openssl rand -base64 32 > {path}, which makes one")
 }
 
 fn weakness(text: &str, strength: Strength) -> Option<String> {

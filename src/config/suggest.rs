@@ -10,17 +10,16 @@ pub(crate) fn for_unknown(name: &str) -> (String, String) {
         .strip_suffix(leaf)
         .map_or("", |s| s.trim_end_matches('.'));
     if let Some(key) = nearest_in_section(section, leaf) {
-        return (String::new(), format!("{} = ...", leaf_of(key)));
+        return (WHY.to_owned(), format!("{} = ...", leaf_of(key)));
     }
     if let Some(key) = KEYS.iter().find(|key| key.leaf() == leaf) {
         let why = format!("{leaf} belongs to section [{}]", key.section());
         return (why, format!("{leaf} = ... below [{}]", key.section()));
     }
     if let Some(section) = nearest_section(name) {
-        return (String::new(), format!("[{section}]"));
+        return (WHY.to_owned(), format!("[{section}]"));
     }
-    let why = "unknown keys are refused so that a misspelled one is not silently without effect";
-    (why.to_owned(), String::new())
+    (WHY.to_owned(), String::new())
 }
 
 /// Returns the known key or section that is spelled most like `name`.
@@ -90,6 +89,8 @@ fn allowed(name: &str, spelling: &str) -> usize {
 fn leaf_of(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
 }
+
+const WHY: &str = "unknown keys are errors, or a misspelled one would silently do nothing";
 
 // Longer than any key of ours; a secret taken for a key is usually longer.
 const LONGEST: usize = 40;

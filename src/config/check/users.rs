@@ -73,12 +73,15 @@ fn name(fields: &mut Fields<'_>) -> Option<Found<String>> {
         ));
         return None;
     }
-    let (first, _) = name.value.split_once(':').unwrap_or((&name.value, ""));
-    if first.bytes().all(|b| b.is_ascii_digit()) {
+    let parts = || name.value.split(':');
+    let is_number = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    if parts().next().is_some_and(is_number)
+        || (parts().count() > 1 && parts().next_back().is_some_and(is_number))
+    {
         fields.push(
             Finding::warning(KEY, place, "this name looks like a short-lived credential")
-                .why("names that start with a number and a colon carry the time they expire")
-                .write("a name that starts with a letter"),
+                .why("a number before or behind a colon is the time at which a credential expires")
+                .write("a name without such a number"),
         );
     }
     Some(name)
