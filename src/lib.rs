@@ -4,6 +4,7 @@
 //! the table. See `docs/architecture.md` for the way of a packet through them.
 
 pub mod auth;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod redact;
