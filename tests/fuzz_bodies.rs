@@ -13,6 +13,8 @@ use proptest::test_runner::{FileFailurePersistence, TestRunner};
 
 #[path = "../fuzz/bodies/channel_data.rs"]
 mod channel_data;
+#[path = "../fuzz/bodies/config_file.rs"]
+mod config_file;
 #[path = "../fuzz/bodies/stream_framing.rs"]
 mod stream_framing;
 #[path = "../fuzz/bodies/stun_message.rs"]
@@ -31,6 +33,11 @@ fn channel_data_takes_any_bytes() {
 #[test]
 fn stream_framing_takes_any_bytes() {
     feed("stream_framing", stream_framing::stream_framing);
+}
+
+#[test]
+fn config_file_takes_any_bytes() {
+    feed("config_file", config_file::config_file);
 }
 
 #[test]
