@@ -56,6 +56,7 @@ fn new_client(accepted: Accepted) -> NewClient {
         socket: accepted.socket,
         tls: accepted.tls,
         early: accepted.early,
+        unsent: Vec::new(),
         permit: Box::new(accepted.admission),
     }
 }

@@ -34,7 +34,7 @@ use crate::redact;
 use crate::secret::Secret;
 use crate::service::{self, Request, Signals};
 use crate::turn::{NonceKey, RelayPorts, Server, Shared};
-use crate::worker::{Command, SharedLedger, Worker, WorkerHandle, link_siblings};
+use crate::worker::{Command, Prepared, SharedLedger, Worker, WorkerHandle};
 
 use addresses::Place;
 use build::Builder;
@@ -318,26 +318,16 @@ fn start_workers(
             u16::try_from(fronts.len()).unwrap_or(u16::MAX),
         )),
     };
-    let prepared: Vec<_> = fronts
-        .iter()
-        .map(|_| Worker::prepare())
-        .collect::<Result<_, _>>()?;
-    let wakers: Vec<_> = prepared
-        .iter()
-        .map(|(_, waker)| Arc::clone(waker))
-        .collect();
-    let links = link_siblings(&wakers);
+    let prepared = Prepared::all(fronts.len()).context("cannot prepare the workers")?;
     let mut workers = Vec::new();
-    for (index, (((poll, waker), fronts), links)) in
-        prepared.into_iter().zip(fronts).zip(links).enumerate()
-    {
+    for (index, (prepared, fronts)) in prepared.into_iter().zip(fronts).enumerate() {
         let options = builder.turn_options(index);
         let server = Server::new(now, options, shared.clone(), build::random()?);
-        let worker = Worker::new(poll, server, fronts, links, build::worker_options(config))
+        let worker = Worker::new(prepared, server, fronts, build::worker_options(config))
             .context("cannot prepare a worker")?;
         workers.push(
             worker
-                .spawn(index, waker)
+                .spawn(index)
                 .context("cannot start a worker thread")?,
         );
     }

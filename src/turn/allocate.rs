@@ -338,6 +338,14 @@ impl Server {
             .map(|(_, relay)| self.announced_address(*relay))
             .collect();
         let client = allocation.path.five_tuple.client;
+        let has_family = answer
+            .failed_family
+            .is_some_and(|f| self.address_for(f).is_some());
+        let why = if has_family {
+            ErrorCode::InsufficientCapacity
+        } else {
+            ErrorCode::AddressFamilyNotSupported
+        };
         let output = reply.success(|builder: &mut Builder<'_>| {
             for address in &relayed {
                 builder.xor_address(AttributeType::XOR_RELAYED_ADDRESS, *address);
@@ -347,7 +355,10 @@ impl Server {
                 builder.attribute(AttributeType::RESERVATION_TOKEN, &token);
             }
             if let Some(family) = answer.failed_family {
-                builder.attribute(AttributeType::ADDRESS_ERROR_CODE, &address_error(family));
+                builder.attribute(
+                    AttributeType::ADDRESS_ERROR_CODE,
+                    &address_error(family, why),
+                );
             }
             builder.xor_address(AttributeType::XOR_MAPPED_ADDRESS, client);
         });
@@ -538,8 +549,8 @@ fn additional_family(request: &Request<'_>) -> Result<Option<Family>, Refusal> {
 }
 
 /// RFC 8656 section 18.12: family, class and number of the error.
-fn address_error(family: Family) -> [u8; 4] {
-    let code = ErrorCode::InsufficientCapacity.code();
+fn address_error(family: Family, error: ErrorCode) -> [u8; 4] {
+    let code = error.code();
     let class = u8::try_from(code / 100).expect("a digit");
     let number = u8::try_from(code % 100).expect("two digits");
     [family.to_wire(), 0, class, number]

@@ -24,6 +24,16 @@ impl Server {
             .u32(AttributeType::CONNECTION_ID)
             .map(ConnectionId)
             .ok_or(Refusal::BadRequest("CONNECTION-ID missing or malformed"))?;
+        if id.worker() != self.options.worker && id.worker() < self.options.workers {
+            let (client, worker) = (request.path, id.worker());
+            let message = request.message.as_bytes().to_vec();
+            self.outputs.push_back(Output::MoveClient {
+                client,
+                worker,
+                message,
+            });
+            return Ok(());
+        }
         let Some(connection) = self.connections.get_mut(&id) else {
             return Err(Refusal::BadRequest("no such connection"));
         };

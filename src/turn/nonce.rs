@@ -4,7 +4,7 @@
 //! was made and an HMAC over time, client address and realm. Checking one needs
 //! nothing but the key, so a flood of unauthenticated requests costs no memory.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::hmac;
@@ -16,8 +16,8 @@ use crate::stun::nonce_cookie::{self, SecurityFeatures};
 
 /// Makes and checks nonces; all workers of a process share one key.
 ///
-/// The client's port is left out on purpose: a NAT may give a client's second
-/// connection (RFC 6062 section 4.3) another port within one nonce's life.
+/// Address and port of the client are in it, since two ports of one address must
+/// not get the same nonce (RFC 8489 section 9.2).
 #[derive(Clone)]
 pub struct NonceKey {
     key: hmac::Key,
@@ -38,7 +38,7 @@ impl NonceKey {
     pub(super) fn make(
         &self,
         now: Instant,
-        client: IpAddr,
+        client: SocketAddr,
         realm: &str,
         features: SecurityFeatures,
     ) -> [u8; LEN] {
@@ -56,7 +56,13 @@ impl NonceKey {
     }
 
     /// Whether `nonce` was made by this key for `client`, at most [`LIFETIME`] ago.
-    pub(super) fn is_valid(&self, now: Instant, client: IpAddr, realm: &str, nonce: &[u8]) -> bool {
+    pub(super) fn is_valid(
+        &self,
+        now: Instant,
+        client: SocketAddr,
+        realm: &str,
+        nonce: &[u8],
+    ) -> bool {
         if nonce.len() != LEN {
             return false;
         }
@@ -82,16 +88,17 @@ impl NonceKey {
         &self,
         made: [u8; TIME_LEN],
         cookie: [u8; COOKIE_LEN],
-        client: IpAddr,
+        client: SocketAddr,
         realm: &str,
     ) -> [u8; MAC_LEN] {
         let mut context = hmac::Context::with_key(&self.key);
         context.update(&made);
         context.update(&cookie);
-        match client {
+        match client.ip() {
             IpAddr::V4(ip) => context.update(&ip.octets()),
             IpAddr::V6(ip) => context.update(&ip.octets()),
         }
+        context.update(&client.port().to_be_bytes());
         context.update(realm.as_bytes());
         context.sign().as_ref()[..MAC_LEN]
             .try_into()
@@ -118,7 +125,8 @@ mod tests {
         password_algorithms: true,
         username_anonymity: false,
     };
-    const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+    const CLIENT: SocketAddr =
+        SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), 4000);
 
     fn key(byte: u8) -> (NonceKey, Instant) {
         let now = crate::clock::now();
@@ -145,7 +153,8 @@ mod tests {
         let (key_one, now) = key(1);
         let nonce = key_one.make(now, CLIENT, "realm", FEATURES);
 
-        assert!(!key_one.is_valid(now, "192.0.2.2".parse().unwrap(), "realm", &nonce));
+        assert!(!key_one.is_valid(now, "192.0.2.2:4000".parse().unwrap(), "realm", &nonce));
+        assert!(!key_one.is_valid(now, "192.0.2.1:4001".parse().unwrap(), "realm", &nonce));
         assert!(!key_one.is_valid(now, CLIENT, "other", &nonce));
         assert!(!key(2).0.is_valid(now, CLIENT, "realm", &nonce));
     }

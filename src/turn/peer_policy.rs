@@ -94,6 +94,8 @@ fn embedded(peer: Ipv6Addr) -> [Option<Ipv4Addr>; 3] {
     let s = peer.segments();
     let last = Ipv4Addr::new(o[12], o[13], o[14], o[15]);
     match s {
+        // Unspecified and loopback look like IPv4-compatible ones, and are not.
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => [None; 3],
         // IPv4-mapped and IPv4-compatible, RFC 4291 section 2.5.5.
         [0, 0, 0, 0, 0, 0xFFFF | 0, ..] => [Some(last), None, None],
         // 6to4, RFC 3056.
@@ -233,11 +235,13 @@ mod tests {
 
     #[test]
     fn a_single_address_or_a_loopback_range_opens_this_host() {
-        let own = vec![ip("192.168.1.5"), ip("127.0.0.1")];
-        let allowed = nets(&["192.168.1.5/32", "127.0.0.0/8"]);
+        let own = vec![ip("192.168.1.5"), ip("127.0.0.1"), ip("::1")];
+        let allowed = nets(&["192.168.1.5/32", "127.0.0.0/8", "::1/128"]);
         let policy = PeerPolicy::new(allowed, recommended(), own);
 
         assert_eq!(policy.check(ip("192.168.1.5")), Ok(()));
         assert_eq!(policy.check(ip("127.0.0.1")), Ok(()));
+        assert_eq!(policy.check(ip("::1")), Ok(()));
+        assert_eq!(policy.check(ip("::2")), Err(Denied::Range));
     }
 }

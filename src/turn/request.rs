@@ -183,7 +183,7 @@ impl Server {
             return Err(Challenge::Short(ErrorCode::BadRequest));
         };
         // Step 3: the nonce, and with it the security features it announces.
-        let client = from.five_tuple.client.ip();
+        let client = from.five_tuple.client;
         if !self
             .nonce
             .is_valid(now, client, self.directory.realm(), nonce)
@@ -230,7 +230,7 @@ impl Server {
             let features = self.directory.security_features();
             let realm = self.directory.realm();
             builder.attribute(AttributeType::REALM, realm.as_bytes());
-            let nonce = self.nonce.make(now, client.ip(), realm, features);
+            let nonce = self.nonce.make(now, client, realm, features);
             builder.attribute(AttributeType::NONCE, &nonce);
             if features.password_algorithms {
                 builder.password_algorithms(&PASSWORD_ALGORITHMS);
@@ -255,7 +255,7 @@ impl Server {
         *self.counters.refused.entry(code.code()).or_insert(0) += 1;
         self.log_refusal(now, identity, reply, refusal);
         let directory = &self.directory;
-        let client = reply.path.five_tuple.client.ip();
+        let client = reply.path.five_tuple.client;
         let nonce = &self.nonce;
         let output = reply.message(Class::ErrorResponse, |builder| {
             builder.error_code(code, code.reason());

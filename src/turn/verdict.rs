@@ -113,6 +113,16 @@ pub enum Output {
         /// The client's data connection.
         client: ClientPath,
     },
+    /// Hand the client's stream to another worker, which is given `message` as
+    /// if it had just arrived: it holds what the message asks for.
+    MoveClient {
+        /// The client.
+        client: ClientPath,
+        /// Which worker.
+        worker: u16,
+        /// The message to take up again.
+        message: Vec<u8>,
+    },
     /// Close a peer connection, and the client's data connection with it.
     CloseConnection(ConnectionId),
 }

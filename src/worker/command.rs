@@ -3,7 +3,6 @@
 //! The mailbox is bounded; when it is full a new client is turned away, and
 //! everything else is tried again by its sender.
 
-use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -39,6 +38,8 @@ pub struct NewClient {
     pub tls: Option<Box<ServerConnection>>,
     /// Plain bytes that were read already.
     pub early: Vec<u8>,
+    /// Plain bytes that must still be written.
+    pub unsent: Vec<u8>,
     /// Both ends.
     pub five_tuple: FiveTuple,
     /// Counts the connection for its address; dropped when it closes.
@@ -75,12 +76,39 @@ pub struct DriverCounters {
     pub bind_failures: u64,
 }
 
+/// Where commands for a worker are put.
+#[derive(Clone, Debug)]
+pub(super) struct Mailbox {
+    sender: SyncSender<Command>,
+    waker: Arc<Waker>,
+}
+
+impl Mailbox {
+    /// Makes both ends of a mailbox.
+    pub(super) fn new(waker: Arc<Waker>) -> (Self, Receiver<Command>) {
+        let (sender, receiver) = sync_channel(MAILBOX_LEN);
+        (Self { sender, waker }, receiver)
+    }
+
+    pub(super) fn try_send(&self, command: Command) -> Result<(), Command> {
+        self.sender.try_send(command).map_err(|error| match error {
+            TrySendError::Full(command) | TrySendError::Disconnected(command) => command,
+        })?;
+        self.wake();
+        Ok(())
+    }
+
+    pub(super) fn wake(&self) {
+        // It fails only when the worker's poll is gone, and the worker with it.
+        let _ = self.waker.wake();
+    }
+}
+
 /// The control side's end of a worker.
 #[derive(Debug)]
 pub struct WorkerHandle {
-    sender: SyncSender<Command>,
-    waker: Arc<Waker>,
-    thread: Option<JoinHandle<()>>,
+    pub(super) mailbox: Mailbox,
+    pub(super) thread: Option<JoinHandle<()>>,
 }
 
 impl WorkerHandle {
@@ -89,12 +117,7 @@ impl WorkerHandle {
     /// # Errors
     /// Gives the command back when the mailbox is full or the worker has ended.
     pub fn try_send(&self, command: Command) -> Result<(), Command> {
-        self.sender.try_send(command).map_err(|error| match error {
-            TrySendError::Full(command) | TrySendError::Disconnected(command) => command,
-        })?;
-        // It fails only when the worker's poll is gone, and the worker with it.
-        let _ = self.waker.wake();
-        Ok(())
+        self.mailbox.try_send(command)
     }
 
     /// Waits until the worker's thread has ended; call after `Command::Stop`.
@@ -110,20 +133,6 @@ impl WorkerHandle {
     pub fn is_finished(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
-}
-
-/// Makes the two ends of a mailbox.
-pub(super) fn mailbox(
-    waker: Arc<Waker>,
-    spawn: impl FnOnce(Receiver<Command>) -> io::Result<JoinHandle<()>>,
-) -> io::Result<WorkerHandle> {
-    let (sender, receiver) = sync_channel(MAILBOX_LEN);
-    let thread = spawn(receiver)?;
-    Ok(WorkerHandle {
-        sender,
-        waker,
-        thread: Some(thread),
-    })
 }
 
 /// A burst of new clients; each holds a socket, so more would not help.

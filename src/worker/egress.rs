@@ -147,6 +147,17 @@ impl Egress {
                     }
                 }
                 Output::JoinConnection { connection, client } => self.join(connection, client),
+                Output::MoveClient {
+                    client,
+                    worker,
+                    message,
+                } => {
+                    if let Link::Stream(key) = Link::from_id(client.link)
+                        && let Some(stream) = self.stream_of(client, key)
+                    {
+                        stream.moving = Some((worker, message));
+                    }
+                }
                 Output::CloseConnection(connection) => self.close_connection(connection),
             }
         }
@@ -156,9 +167,7 @@ impl Egress {
     pub(super) fn flush(&mut self) {
         self.batch.flush();
         for sibling in self.siblings.iter_mut().flatten() {
-            if let Err(error) = sibling.wake() {
-                warn!(%error, "cannot wake another worker");
-            }
+            sibling.wake();
         }
     }
 
@@ -191,13 +200,12 @@ impl Egress {
         Ok(key)
     }
 
-    /// Removes a stream; the caller tells the core.
+    /// Removes a stream from what the worker waits for; the caller tells the core.
     pub(super) fn remove_stream(&mut self, key: u32) -> Option<Stream> {
         let mut stream = self.streams.try_remove(key as usize)?;
         self.stream_deadlines.remove(&(stream.due, key));
         // The epoll entry goes with the socket.
         let _ = self.registry.deregister(stream.socket_mut());
-        stream.close();
         Some(stream)
     }
 

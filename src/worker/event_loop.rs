@@ -23,7 +23,7 @@ use crate::stun::framing;
 use crate::turn::{ClientPath, FiveTuple, RelayId, Server, Transport, Verdict};
 use crate::unix_time::UnixTime;
 
-use super::command::{Command, DriverCounters, NewClient, Report, WorkerHandle, mailbox};
+use super::command::{Command, DriverCounters, Mailbox, NewClient, Report, WorkerHandle};
 use super::egress::{Egress, Front};
 use super::peer_stream::{PENDING_LIMIT, Stage};
 use super::relay_socket::{Socket, icmp_error};
@@ -49,7 +49,47 @@ pub struct Worker {
     scratch: Box<[u8]>,
     ready: VecDeque<Source>,
     options: Options,
+    mailbox: Mailbox,
+    receiver: Receiver<Command>,
     is_stopping: bool,
+}
+
+/// What a worker needs before it is made, because its siblings know it.
+pub struct Prepared {
+    poll: Poll,
+    mailbox: Mailbox,
+    receiver: Receiver<Command>,
+    links: SiblingLinks,
+}
+
+impl Prepared {
+    /// Prepares `count` workers that know each other.
+    ///
+    /// # Errors
+    /// When the kernel has no more descriptors.
+    pub fn all(count: usize) -> io::Result<Vec<Self>> {
+        let mut polls = Vec::new();
+        for _ in 0..count {
+            let poll = Poll::new()?;
+            let waker = Waker::new(poll.registry(), Source::Mailbox.token())?;
+            polls.push((poll, Mailbox::new(Arc::new(waker))));
+        }
+        let mailboxes: Vec<Mailbox> = polls
+            .iter()
+            .map(|(_, (mailbox, _))| mailbox.clone())
+            .collect();
+        let links = sibling::link(&mailboxes);
+        let prepared = polls
+            .into_iter()
+            .zip(links)
+            .map(|((poll, (mailbox, receiver)), links)| Self {
+                poll,
+                mailbox,
+                receiver,
+                links,
+            });
+        Ok(prepared.collect())
+    }
 }
 
 impl Worker {
@@ -58,12 +98,17 @@ impl Worker {
     /// # Errors
     /// When the kernel refuses to register a socket.
     pub fn new(
-        poll: Poll,
+        prepared: Prepared,
         server: Server,
         fronts: Vec<UdpSocket>,
-        links: SiblingLinks,
         options: Options,
     ) -> io::Result<Self> {
+        let Prepared {
+            poll,
+            mailbox,
+            receiver,
+            links,
+        } = prepared;
         let mut open = Vec::new();
         for (index, socket) in (0..).zip(fronts) {
             let mut endpoint = UdpEndpoint::front(socket)?;
@@ -99,34 +144,29 @@ impl Worker {
             scratch: vec![0; SCRATCH_LEN].into_boxed_slice(),
             ready: VecDeque::new(),
             options,
+            mailbox,
+            receiver,
             is_stopping: false,
         })
-    }
-
-    /// Makes the poll and the waker of a worker, which its siblings need first.
-    ///
-    /// # Errors
-    /// When the kernel has no more descriptors.
-    pub fn prepare() -> io::Result<(Poll, Arc<Waker>)> {
-        let poll = Poll::new()?;
-        let waker = Waker::new(poll.registry(), Source::Mailbox.token())?;
-        Ok((poll, Arc::new(waker)))
     }
 
     /// Starts the thread.
     ///
     /// # Errors
     /// When no thread can be had.
-    pub fn spawn(self, index: usize, waker: Arc<Waker>) -> io::Result<WorkerHandle> {
-        mailbox(waker, |receiver| {
-            let name = format!("worker-{index}");
-            thread::Builder::new()
-                .name(name)
-                .spawn(move || self.run(&receiver))
+    pub fn spawn(self, index: usize) -> io::Result<WorkerHandle> {
+        let mailbox = self.mailbox.clone();
+        let name = format!("worker-{index}");
+        let thread = thread::Builder::new()
+            .name(name)
+            .spawn(move || self.run())?;
+        Ok(WorkerHandle {
+            mailbox,
+            thread: Some(thread),
         })
     }
 
-    fn run(mut self, mailbox: &Receiver<Command>) {
+    fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
         while !self.is_stopping {
             let timeout = self.timeout(clock::now());
@@ -141,7 +181,7 @@ impl Worker {
             for event in &events {
                 self.enqueue(Source::from_token(event.token()), event.is_error());
             }
-            self.turn(mailbox);
+            self.turn();
         }
         self.egress.flush();
     }
@@ -161,7 +201,7 @@ impl Worker {
         Some(next.saturating_duration_since(now))
     }
 
-    fn turn(&mut self, mailbox: &Receiver<Command>) {
+    fn turn(&mut self) {
         let (now, unix_now) = (clock::now(), clock::unix_now());
         self.server.handle_timeout(now);
         self.egress.carry_out_outputs(now, &mut self.server);
@@ -173,7 +213,7 @@ impl Worker {
             self.set_queued(source, false);
             let is_drained = match source {
                 Source::Mailbox => {
-                    self.read_mailbox(now, unix_now, mailbox);
+                    self.read_mailbox(now, unix_now);
                     self.read_siblings(now)
                 }
                 Source::Front(index) => self.read_front(now, unix_now, index),
@@ -282,8 +322,8 @@ impl Worker {
         is_drained
     }
 
-    fn read_mailbox(&mut self, now: Instant, unix_now: UnixTime, mailbox: &Receiver<Command>) {
-        while let Ok(command) = mailbox.try_recv() {
+    fn read_mailbox(&mut self, now: Instant, unix_now: UnixTime) {
+        while let Ok(command) = self.receiver.try_recv() {
             match command {
                 Command::Client(client) => self.add_client(now, unix_now, *client),
                 Command::Reconfigure(options, directory) => {
@@ -313,13 +353,17 @@ impl Worker {
             socket,
             tls,
             early,
+            unsent,
             five_tuple,
             permit,
         } = client;
         let socket = mio::net::TcpStream::from_std(socket);
         let due = now + FIRST_REQUEST_TIMEOUT;
         let limit = self.options.stream_queue;
-        let stream = Stream::new(socket, tls, five_tuple, limit, due, permit);
+        let mut stream = Stream::new(socket, tls, five_tuple, limit, due, permit);
+        if !unsent.is_empty() {
+            stream.outbox.push_bytes(&unsent);
+        }
         match self.egress.put_stream(stream) {
             Ok(key) => {
                 self.handle_stream_bytes(now, unix_now, key, early);
@@ -404,6 +448,10 @@ impl Worker {
             let Some(stream) = self.egress.streams.get_mut(key as usize) else {
                 return;
             };
+            if let Some((worker, mut early)) = stream.moving.take() {
+                early.extend_from_slice(rest);
+                return self.move_stream(key, worker, early);
+            }
             if let Mode::Joined(peer) = stream.mode {
                 // Everything after ConnectionBind is the peer's (RFC 6062 section 5.4).
                 return self.forward_to_peer(now, peer, rest);
@@ -432,6 +480,21 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// Gives a stream to the worker that holds what its client asks for.
+    fn move_stream(&mut self, key: u32, worker: u16, early: Vec<u8>) {
+        let Some(stream) = self.egress.remove_stream(key) else {
+            return;
+        };
+        let client = Box::new(stream.into_client(early));
+        let sibling = self
+            .egress
+            .siblings
+            .get(usize::from(worker))
+            .and_then(Option::as_ref);
+        // A full mailbox drops the client, as it does with new ones.
+        let _ = sibling.map(|sibling| sibling.mailbox.try_send(Command::Client(client)));
     }
 
     fn forward_to_peer(&mut self, now: Instant, key: u32, bytes: &[u8]) {
@@ -594,9 +657,10 @@ impl Worker {
     }
 
     fn close_stream(&mut self, now: Instant, key: u32) {
-        let Some(stream) = self.egress.remove_stream(key) else {
+        let Some(mut stream) = self.egress.remove_stream(key) else {
             return;
         };
+        stream.close();
         match stream.mode {
             Mode::Framed => self.server.handle_client_closed(now, stream.five_tuple),
             Mode::Joined(peer_key) => {

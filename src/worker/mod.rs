@@ -16,6 +16,5 @@ mod source;
 mod stream;
 
 pub use command::{Command, DriverCounters, NewClient, Report, WorkerHandle};
-pub use event_loop::{Options, Worker};
+pub use event_loop::{Options, Prepared, Worker};
 pub use shared_ledger::SharedLedger;
-pub use sibling::{SiblingLinks, link_siblings};

@@ -3,17 +3,16 @@
 //! One single-producer ring per ordered pair of workers. Nothing is allocated
 //! or locked per datagram; a full ring drops and counts, as a socket buffer would.
 
-use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
-use mio::Waker;
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::turn::RelayPort;
 
+use super::command::Mailbox;
+
 /// One worker's ends of its rings; the index is the other worker.
-pub struct SiblingLinks {
+pub(super) struct SiblingLinks {
     pub(super) outgoing: Vec<Option<Outgoing>>,
     pub(super) incoming: Vec<Option<Consumer<u8>>>,
 }
@@ -21,26 +20,25 @@ pub struct SiblingLinks {
 /// The way to one other worker.
 pub(super) struct Outgoing {
     ring: Producer<u8>,
-    waker: Arc<Waker>,
+    pub(super) mailbox: Mailbox,
     has_news: bool,
 }
 
-/// Makes the rings between the workers whose wakers are given.
-#[must_use]
-pub fn link_siblings(wakers: &[Arc<Waker>]) -> Vec<SiblingLinks> {
-    let count = wakers.len();
+/// Makes the rings between the workers whose mailboxes are given.
+pub(super) fn link(mailboxes: &[Mailbox]) -> Vec<SiblingLinks> {
+    let count = mailboxes.len();
     let empty = || SiblingLinks {
         outgoing: (0..count).map(|_| None).collect(),
         incoming: (0..count).map(|_| None).collect(),
     };
     let mut links: Vec<SiblingLinks> = (0..count).map(|_| empty()).collect();
     for from in 0..count {
-        for (to, waker) in wakers.iter().enumerate().filter(|(to, _)| *to != from) {
+        for (to, mailbox) in mailboxes.iter().enumerate().filter(|(to, _)| *to != from) {
             let (ring, incoming) = RingBuffer::new(RING_LEN);
-            let waker = Arc::clone(waker);
+            let mailbox = mailbox.clone();
             links[from].outgoing[to] = Some(Outgoing {
                 ring,
-                waker,
+                mailbox,
                 has_news: false,
             });
             links[to].incoming[from] = Some(incoming);
@@ -67,11 +65,9 @@ impl Outgoing {
     }
 
     /// Wakes the other worker if anything was pushed since the last time.
-    pub(super) fn wake(&mut self) -> io::Result<()> {
+    pub(super) fn wake(&mut self) {
         if std::mem::take(&mut self.has_news) {
-            self.waker.wake()
-        } else {
-            Ok(())
+            self.mailbox.wake();
         }
     }
 }
@@ -152,13 +148,20 @@ const RING_LEN: usize = 512 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+
+    fn mailbox(poll: &mio::Poll) -> Mailbox {
+        let waker = mio::Waker::new(poll.registry(), mio::Token(0)).unwrap();
+        Mailbox::new(Arc::new(waker)).0
+    }
 
     #[test]
     fn datagrams_come_out_as_they_went_in_across_the_end_of_the_ring() {
         let poll = mio::Poll::new().unwrap();
-        let waker = Arc::new(Waker::new(poll.registry(), mio::Token(0)).unwrap());
-        let mut links = link_siblings(&[Arc::clone(&waker), waker]);
+        let mailbox = mailbox(&poll);
+        let mut links = link(&[mailbox.clone(), mailbox]);
         let mut incoming = links[1].incoming[0].take().unwrap();
         let outgoing = links[0].outgoing[1].as_mut().unwrap();
         let mut buffer = vec![0; 65_536];
@@ -188,8 +191,8 @@ mod tests {
     #[test]
     fn a_full_ring_refuses_and_keeps_what_it_has() {
         let poll = mio::Poll::new().unwrap();
-        let waker = Arc::new(Waker::new(poll.registry(), mio::Token(0)).unwrap());
-        let mut links = link_siblings(&[Arc::clone(&waker), waker]);
+        let mailbox = mailbox(&poll);
+        let mut links = link(&[mailbox.clone(), mailbox]);
         let outgoing = links[0].outgoing[1].as_mut().unwrap();
         let from: SocketAddr = "192.0.2.1:7".parse().unwrap();
         let pushed = (0..1_000)

@@ -1,6 +1,7 @@
 //! One TCP or TLS client: bytes in, frames out of them, and the way back.
 
 use std::io::{self, Read as _, Write as _};
+use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use mio::net::TcpStream;
@@ -8,6 +9,7 @@ use rustls::ServerConnection;
 
 use crate::turn::FiveTuple;
 
+use super::command::NewClient;
 use super::outbox::Outbox;
 
 /// A client connection that a worker owns.
@@ -26,7 +28,9 @@ pub(super) struct Stream {
     pub(super) is_queued: bool,
     /// Close as soon as the outbox is written.
     pub(super) is_closing: bool,
-    _permit: Box<dyn Send>,
+    /// The worker it goes to when the frame at hand is done, and what that reads first.
+    pub(super) moving: Option<(u16, Vec<u8>)>,
+    permit: Box<dyn Send>,
 }
 
 /// What the bytes of a stream are.
@@ -58,7 +62,8 @@ impl Stream {
             is_heard: false,
             is_queued: false,
             is_closing: false,
-            _permit: permit,
+            moving: None,
+            permit,
         }
     }
 
@@ -127,6 +132,18 @@ impl Stream {
     /// Whether everything is on its way, TLS records included.
     pub(super) fn is_flushed(&self) -> bool {
         self.outbox.is_empty() && self.tls.as_ref().is_none_or(|tls| !tls.wants_write())
+    }
+
+    /// Takes the stream apart, for another worker that reads `early` first.
+    pub(super) fn into_client(self, early: Vec<u8>) -> NewClient {
+        NewClient {
+            socket: OwnedFd::from(self.socket).into(),
+            tls: self.tls,
+            early,
+            unsent: self.outbox.pending().to_vec(),
+            five_tuple: self.five_tuple,
+            permit: self.permit,
+        }
     }
 
     /// Says goodbye in TLS; the socket closes when the stream is dropped.

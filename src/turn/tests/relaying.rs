@@ -100,10 +100,7 @@ fn a_channel_lives_ten_minutes_but_its_permission_only_five() {
     assert_eq!(lifetime.lifetime(), 3600);
     sim.bind_channel(&alice, 0x4001, PEER).expect_success();
     sim.pass(Duration::from_secs(301));
-    let alice = Client {
-        nonce: sim.client("192.0.2.1:1", ALICE).nonce,
-        ..alice
-    };
+    let alice = sim.challenged(alice.path, ALICE);
     let data = channel_data(0x4001, b"x");
     assert_eq!(
         sim.deliver(alice.path, &data),

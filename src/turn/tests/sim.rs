@@ -37,6 +37,8 @@ pub(super) struct Sim {
     pub(super) connects: Vec<(ConnectionId, SocketAddr, SocketAddr)>,
     pub(super) joins: Vec<(ConnectionId, ClientPath)>,
     pub(super) closed_connections: Vec<ConnectionId>,
+    /// Messages that other workers should take up.
+    pub(super) moved: Vec<(u16, Vec<u8>)>,
     next_transaction: Cell<u64>,
 }
 
@@ -176,6 +178,7 @@ impl Sim {
             connects: Vec::new(),
             joins: Vec::new(),
             closed_connections: Vec::new(),
+            moved: Vec::new(),
             next_transaction: Cell::new(1),
         }
     }
@@ -255,6 +258,9 @@ impl Sim {
                     self.joins.push((connection, client));
                 }
                 Output::CloseConnection(connection) => self.closed_connections.push(connection),
+                Output::MoveClient {
+                    worker, message, ..
+                } => self.moved.push((worker, message)),
             }
         }
     }
@@ -321,6 +327,11 @@ impl Sim {
             five_tuple,
             link: LinkId(0),
         };
+        self.challenged(path, user)
+    }
+
+    /// A client with a nonce for its path that was made just now.
+    pub(super) fn challenged(&mut self, path: ClientPath, user: &'static str) -> Client {
         let mut bytes = Vec::new();
         Builder::new(
             &mut bytes,
@@ -330,11 +341,8 @@ impl Sim {
         );
         self.deliver(path, &bytes);
         let challenge = self.answer();
-        let nonce = challenge
-            .message()
-            .attribute(AttributeType::NONCE)
-            .unwrap()
-            .to_vec();
+        let nonce = challenge.message().attribute(AttributeType::NONCE);
+        let nonce = nonce.unwrap().to_vec();
         Client { path, user, nonce }
     }
 

@@ -159,3 +159,38 @@ fn where_tcp_relaying_is_off_it_is_442() {
         Some(442)
     );
 }
+
+#[test]
+fn a_data_connection_is_sent_to_the_worker_that_holds_the_peer_connection() {
+    let two = |worker| Options {
+        worker,
+        workers: 2,
+        ..options()
+    };
+    let together = Together::new(&two(0), QuotaLimits::default());
+    let now = crate::clock::now();
+    let make = |worker| Sim::beside(now, two(worker), together.clone());
+    let (mut one, mut other) = (make(0), make(1));
+    let (alice, _) = tcp_allocated(&mut one, "192.0.2.1:4000");
+    connect(&mut one, &alice, PEER);
+    let (connection, ..) = one.connects[0];
+    one.server.handle_peer_connected(one.now, connection);
+    one.carry_out();
+    let id = one
+        .answer()
+        .message()
+        .u32(AttributeType::CONNECTION_ID)
+        .unwrap();
+
+    let data = other.client_over("192.0.2.1:4001", ALICE, Transport::Tcp);
+    let request = other.build(&data, Method::CONNECTION_BIND, |b| {
+        b.u32(AttributeType::CONNECTION_ID, id);
+    });
+    other.deliver(data.path, &request);
+    assert!(other.sent.is_empty());
+    let (worker, message) = other.moved.remove(0);
+    assert_eq!((worker, &message), (0, &request));
+    one.deliver(data.path, &message);
+    one.answer().expect_success();
+    assert_eq!(one.joins, [(connection, data.path)]);
+}
