@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use mimalloc::MiMalloc;
 use turnstone::app::{self, Settings};
-use turnstone::cli;
+use turnstone::{cli, clock};
 
 // Fewer and shorter stalls under many small allocations than the system's.
 #[global_allocator]
@@ -12,12 +12,14 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     cli::main(|request| {
-        let generated_secret = request.generated_secret.clone();
         let settings = Settings {
             config: request.config,
             source: request.source,
-            generated_secret,
+            generated_secret: request.generated_secret,
         };
-        app::run(settings, |_serving| {})
+        app::run(settings, |serving| match &request.greeting {
+            Some(greeting) => greeting.print(serving.announced, clock::unix_now()),
+            None => Ok(()),
+        })
     })
 }

@@ -13,6 +13,8 @@ use proptest::test_runner::{FileFailurePersistence, TestRunner};
 
 #[path = "../fuzz/bodies/channel_data.rs"]
 mod channel_data;
+#[path = "../fuzz/bodies/config_file.rs"]
+mod config_file;
 #[path = "../fuzz/bodies/sniff.rs"]
 mod sniff;
 #[path = "../fuzz/bodies/stream_framing.rs"]
@@ -38,6 +40,11 @@ fn stream_framing_takes_any_bytes() {
 #[test]
 fn sniff_takes_any_bytes() {
     feed("sniff", sniff::sniff);
+}
+
+#[test]
+fn config_file_takes_any_bytes() {
+    feed("config_file", config_file::config_file);
 }
 
 #[test]

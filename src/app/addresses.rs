@@ -1,6 +1,6 @@
 //! Where relay sockets are bound, and what clients are told about it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::Context as _;
 use tracing::{info, warn};
@@ -70,6 +70,12 @@ pub(super) async fn find(config: &Config) -> anyhow::Result<Place> {
 }
 
 impl Place {
+    /// Returns the address that clients are told first.
+    pub(super) fn announced(&self) -> IpAddr {
+        let first = self.relays.first().map(|relay| relay.announced);
+        first.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    }
+
     /// Says loudly that clients will be told an address that most cannot reach.
     pub(super) fn warn_about_private_addresses(&self) {
         for ip in &self.doubtful {

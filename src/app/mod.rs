@@ -10,7 +10,7 @@ mod clients;
 mod supervise;
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -51,8 +51,10 @@ pub struct Settings {
 }
 
 /// What is served, once it is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Serving {
+    /// The address that clients are told, of the family that is preferred.
+    pub announced: IpAddr,
     /// UDP listeners as the kernel bound them.
     pub udp: Vec<SocketAddr>,
     /// TCP listeners.
@@ -68,7 +70,10 @@ pub struct Serving {
 /// # Errors
 /// When it cannot begin: a port that cannot be had, a certificate that does not
 /// load, an address that cannot be found. Each says what to do.
-pub fn run(settings: Settings, on_ready: impl FnOnce(&Serving)) -> anyhow::Result<()> {
+pub fn run(
+    settings: Settings,
+    on_ready: impl FnOnce(&Serving) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let log = observability::init(
         build::log_format(settings.config.log.format),
         build::log_level(settings.config.log.level),
@@ -84,7 +89,7 @@ pub fn run(settings: Settings, on_ready: impl FnOnce(&Serving)) -> anyhow::Resul
     let place = runtime.block_on(addresses::find(&settings.config))?;
     place.warn_about_private_addresses();
     let server = Running::start(&runtime, settings, place, log)?;
-    on_ready(&server.serving);
+    on_ready(&server.serving)?;
     runtime.block_on(server.until_stopped())
 }
 
@@ -122,7 +127,12 @@ impl Running {
             .or_else(|| available_parallelism().ok());
         let count = count.map_or(1, NonZeroUsize::get).min(MAX_WORKERS);
 
-        let mut serving = Serving::default();
+        let mut serving = Serving {
+            announced: place.announced(),
+            udp: Vec::new(),
+            tcp: Vec::new(),
+            tls: Vec::new(),
+        };
         let fronts = bind_fronts(&config, count, &mut serving)?;
         let tcp = bind_tcp(&config.listen.tcp, &mut serving.tcp)?;
         let tls = bind_tcp(&config.listen.tls, &mut serving.tls)?;

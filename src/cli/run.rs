@@ -44,8 +44,11 @@ pub struct Greeting {
 }
 
 impl Greeting {
-    /// Prints credentials that work with the server at `address` from `now` on:
-    /// the iceServers JSON to stdout, the words around it to stderr.
+    /// Prints credentials that work from `now` on: the iceServers JSON to
+    /// stdout, the words around it to stderr.
+    ///
+    /// `address` is where clients reach the server if the configuration names
+    /// neither a domain nor an address.
     ///
     /// Call it when all listeners are open; what is on port 0 is left out.
     ///
@@ -53,10 +56,12 @@ impl Greeting {
     /// When stdout cannot be written.
     pub fn print(&self, address: IpAddr, now: UnixTime) -> anyhow::Result<()> {
         let ttl = self.config.turn.rest.ttl;
-        let urls = self.config.ice_urls(&IceHost::Address(address));
+        let host = self.config.ice_host();
+        let host = host.unwrap_or(IceHost::Address(address));
+        let urls = self.config.ice_urls(&host);
         let credentials = auth::issue(&self.secret, Some("first-try"), now, ttl);
         output::hint(&format!(
-            "serving at {address} with a secret that ends with this process\n\
+            "serving at {host} with a secret that ends with this process\n\
              credentials for a first try, valid for {}:",
             config::human_duration(ttl)
         ));
@@ -119,4 +124,16 @@ fn new_secret() -> anyhow::Result<Secret> {
     let mut bytes = [0; 32];
     rand::fill(&mut bytes).map_err(|_| anyhow::anyhow!("the system gives no random numbers"))?;
     Ok(Secret::new(STANDARD.encode(bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generated_secret_is_new_each_time_and_long() {
+        let [a, b] = [new_secret(), new_secret()].map(|secret| secret.unwrap());
+        assert_eq!(a.expose().len(), 44);
+        assert!(a != b);
+    }
 }

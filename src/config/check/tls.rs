@@ -87,18 +87,14 @@ fn files_mode(
     cert: &Found<String>,
     key: &Found<String>,
 ) -> Option<TlsMode> {
-    for (name, file) in [("tls.cert", cert), ("tls.key", key)] {
+    for (name, file, example) in [("cert", cert, "fullchain.pem"), ("key", key, "privkey.pem")] {
         // It may be there under a misspelled name.
         if file.value.is_empty() && !fields.record.has_unknown {
             let place = if file.given { &file.place } else { &mode.place };
-            let leaf = name.trim_start_matches("tls.");
-            let example = match leaf {
-                "cert" => "fullchain.pem",
-                _ => "privkey.pem",
-            };
+            let what = "mode \"files\" needs this file";
             fields.push(
-                Finding::error(name, place, "mode \"files\" needs this file")
-                    .write(format!("{leaf} = \"/etc/turnstone/{example}\"")),
+                Finding::error(format!("tls.{name}"), place, what)
+                    .write(format!("{name} = \"/etc/turnstone/{example}\"")),
             );
         }
     }
@@ -108,36 +104,40 @@ fn files_mode(
     });
     let ((cert_path, chain, _), (key_path, private, is_public)) = (chain?, private?);
     if is_public {
-        let what = format!("everybody on this machine may read {}", key_path.display());
-        fields.push(
-            Finding::warning("tls.key", &key.place, what)
-                .write(format!("chmod o-r {}", key_path.display())),
-        );
+        let shown = key_path.display();
+        let what = format!("everybody on this machine may read {shown}");
+        let finding = Finding::warning("tls.key", &key.place, what);
+        fields.push(finding.write(format!("chmod o-r {shown}")));
     }
+    if let Err(finding) = belong_together(chain, private, key) {
+        fields.push(*finding);
+        return None;
+    }
+    Some(TlsMode::Files {
+        cert: cert_path,
+        key: key_path,
+    })
+}
+
+fn belong_together(
+    chain: Vec<CertificateDer<'static>>,
+    private: PrivateKeyDer<'static>,
+    key: &Found<String>,
+) -> Result<(), Box<Finding>> {
     let provider = aws_lc_rs::default_provider();
-    match CertifiedKey::from_der(chain, private, &provider) {
-        Ok(_) => Some(TlsMode::Files {
-            cert: cert_path,
-            key: key_path,
-        }),
-        Err(rustls::Error::InconsistentKeys(_)) => {
-            fields.push(
-                Finding::error(
-                    "tls.key",
-                    &key.place,
-                    "this key does not belong to tls.cert",
-                )
+    let Err(error) = CertifiedKey::from_der(chain, private, &provider) else {
+        return Ok(());
+    };
+    let finding = |what: &str| Finding::error("tls.key", &key.place, what);
+    Err(Box::new(
+        if matches!(error, rustls::Error::InconsistentKeys(_)) {
+            finding("this key does not belong to tls.cert")
                 .why("the first certificate of tls.cert is for another key")
-                .write("the two files that were issued together"),
-            );
-            None
-        }
-        Err(error) => {
-            let what = format!("certificate and key cannot be used: {error}");
-            fields.push(Finding::error("tls.key", &key.place, what));
-            None
-        }
-    }
+                .write("the two files that were issued together")
+        } else {
+            finding("certificate and key cannot be used").why(error.to_string())
+        },
+    ))
 }
 
 fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
