@@ -33,8 +33,8 @@ use crate::observability::{self, LogLevel};
 use crate::redact;
 use crate::secret::Secret;
 use crate::service::{self, Request, Signals};
-use crate::turn::{LivePorts, NonceKey, Server, Shared};
-use crate::worker::{Command, SharedQuota, Worker, WorkerHandle, link_siblings};
+use crate::turn::{NonceKey, RelayPorts, Server, Shared};
+use crate::worker::{Command, SharedLedger, Worker, WorkerHandle, link_siblings};
 
 use addresses::Place;
 use build::Builder;
@@ -102,7 +102,7 @@ struct Running {
     log: LogLevel,
     certificate: Option<Arc<SwappableCert>>,
     connections: ConnectionLimit,
-    quota: Arc<SharedQuota>,
+    ledger: Arc<SharedLedger>,
     workers: Arc<Vec<WorkerHandle>>,
     listeners: JoinSet<()>,
     stop: watch::Sender<bool>,
@@ -138,9 +138,9 @@ impl Running {
         let tls = bind_tcp(&config.listen.tls, &mut serving.tls)?;
 
         let certificate = build::certificate(&config, &place, clock::unix_now())?;
-        let quota = Arc::new(SharedQuota::new(build::quota_limits(&config)));
+        let ledger = Arc::new(SharedLedger::new(build::quota_limits(&config)));
         let builder = Builder::new(&config, &place, generated_secret.as_ref(), count);
-        let workers = Arc::new(start_workers(&builder, fronts, &quota, &config)?);
+        let workers = Arc::new(start_workers(&builder, fronts, &ledger, &config)?);
 
         let connections = build::connection_limit(&config);
         let (stop, stopped) = watch::channel(false);
@@ -167,7 +167,7 @@ impl Running {
             log,
             certificate,
             connections,
-            quota,
+            ledger,
             workers,
             listeners,
             stop,
@@ -251,7 +251,7 @@ impl Running {
         }
         redact::set(config.log.addresses);
         self.log.set(build::log_level(config.log.level));
-        self.quota.set_limits(build::quota_limits(&config));
+        self.ledger.set_limits(build::quota_limits(&config));
         build::set_connection_limit(&self.connections, &config);
         let count = self.workers.len();
         let secret = self.generated_secret.as_ref();
@@ -304,15 +304,15 @@ fn bind_tcp(
 fn start_workers(
     builder: &Builder<'_>,
     fronts: Vec<Vec<UdpSocket>>,
-    quota: &Arc<SharedQuota>,
+    ledger: &Arc<SharedLedger>,
     config: &Config,
 ) -> anyhow::Result<Vec<WorkerHandle>> {
     let now = clock::now();
     let shared = Shared {
         directory: builder.directory(),
         nonce: NonceKey::new(now, &build::random()?),
-        quotas: Arc::<SharedQuota>::clone(quota),
-        live_ports: Arc::new(LivePorts::new(
+        ledger: Arc::<SharedLedger>::clone(ledger),
+        relay_ports: Arc::new(RelayPorts::new(
             builder.relay_addresses().to_vec(),
             config.turn.relay_ports.clone(),
             u16::try_from(fronts.len()).unwrap_or(u16::MAX),

@@ -18,10 +18,10 @@ use super::allocation::{AllocateAnswer, Allocation, Stage};
 use super::bandwidth::Bucket;
 use super::counters::Traffic;
 use super::five_tuple::{Family, RelayId, Transport};
-use super::live_ports::RelayKind;
-use super::port_pool::PortWish;
+use super::ledger::ReservationToken;
 use super::refresh::whole_seconds;
 use super::refusal::Refusal;
+use super::relay_ports::{PortWish, RelayKind, RelayPort};
 use super::request::{Reply, Request};
 use super::server::{Relay, RelayOwner, Server, Timer};
 use super::verdict::Output;
@@ -30,27 +30,19 @@ use super::verdict::Output;
 pub(super) struct PendingAllocate {
     reply: Reply,
     wish: PortWish,
+    /// The reserved port that the client has a token for.
+    claimed: Option<RelayPort>,
     additional: Option<Family>,
     step: Step,
     tries_left: u8,
     /// The relay that the driver is binding.
     binding: Option<RelayId>,
-    /// The second port of a pair, once bound.
-    reserved: Option<RelayId>,
-}
-
-/// A relay port that is kept for the client's next Allocate (EVEN-PORT with R).
-pub(super) struct Reservation {
-    relay: RelayId,
-    user: Arc<str>,
-    expires_at: Instant,
 }
 
 /// Which socket is being bound.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Step {
     Main,
-    PairPort,
     Additional,
 }
 
@@ -60,7 +52,7 @@ struct Asked {
     family: Family,
     additional: Option<Family>,
     wish: PortWish,
-    token: Option<[u8; 8]>,
+    token: Option<ReservationToken>,
 }
 
 impl Server {
@@ -87,24 +79,29 @@ impl Server {
         if asked.token.is_none() && self.address_for(asked.family).is_none() {
             return Err(Refusal::FamilyNotSupported);
         }
-        // Step 5: the reserved port, if it is there and the same user's.
-        let reserved = asked
-            .token
-            .map(|token| self.claim(token, request))
-            .transpose()?;
         // The quota.
         let user = request.identity.user();
         let client = request.path.five_tuple.client.ip();
-        let bandwidth = match self.quotas.acquire(now, user, client) {
+        let bandwidth = match self.ledger.acquire(now, user, client) {
             Ok(bandwidth) => bandwidth,
             Err(reached) => return Err(Refusal::Quota(reached)),
         };
+        // Step 5: the reserved port, if it is there and the same user's. Another
+        // worker may have reserved it; from now on it is ours.
+        let claimed = match asked.token.map(|token| self.ledger.claim(token, user)) {
+            None => None,
+            Some(Some(port)) => Some(port),
+            Some(None) => {
+                self.ledger.release(user, client);
+                return Err(Refusal::NoPort);
+            }
+        };
         let lifetime = self.lifetime(unix_now, request);
         let key = self.insert_pending(now, request, &asked, lifetime, bandwidth);
-        match reserved {
-            Some((token, relay)) => self.take_reserved(now, key, token, relay),
-            None => self.bind_next(now, key),
+        if let Some(port) = claimed {
+            self.take_claimed(key, port);
         }
+        self.bind_next(now, key);
         Ok(())
     }
 
@@ -114,58 +111,45 @@ impl Server {
             self.close_relay(relay);
             return;
         };
-        let (kind, address, port) = self.place(relay);
-        self.live_ports.set(kind, address, port, true);
-        let family = self.options.relay_addresses[address].family();
+        let Relay { kind, place, owner } = &mut self.relays[relay.0 as usize];
+        *owner = RelayOwner::Allocation(key);
+        let (kind, place) = (*kind, *place);
+        self.relay_ports.set_live(self.options.worker, place, kind);
+        let family = self.options.relay_addresses[place.address].family();
         let allocation = &mut self.allocations[key];
+        allocation.relays.push((family, relay));
         let Stage::Pending(pending) = &mut allocation.stage else {
             return;
         };
-        let next = match pending.step {
-            Step::Main | Step::Additional => {
-                self.relays[relay.0 as usize].owner = RelayOwner::Allocation(key);
-                allocation.relays.push((family, relay));
-                let is_pair = pending.step == Step::Main && pending.wish == PortWish::EvenPair;
-                if is_pair { Some(Step::PairPort) } else { None }
-            }
-            Step::PairPort => {
-                self.relays[relay.0 as usize].owner = RelayOwner::Reserved;
-                pending.reserved = Some(relay);
-                None
+        if pending.step == Step::Additional {
+            return self.finish_allocate(now, key, None, None);
+        }
+        let (wish, has_additional) = (pending.wish, pending.additional.is_some());
+        if has_additional {
+            pending.step = Step::Additional;
+            pending.tries_left = BIND_TRIES;
+            return self.bind_next(now, key);
+        }
+        let reserved = match wish {
+            PortWish::Any | PortWish::Even => None,
+            PortWish::EvenPair => {
+                let Some(next) = self.take_next_port(place) else {
+                    return self.try_another_port(now, key);
+                };
+                Some(next)
             }
         };
-        let next = next.or_else(|| {
-            (pending.step == Step::Main && pending.additional.is_some()).then_some(Step::Additional)
-        });
-        match next {
-            Some(step) => {
-                pending.step = step;
-                self.bind_next(now, key);
-            }
-            None => self.finish_allocate(now, key, None),
-        }
+        self.finish_allocate(now, key, None, reserved);
     }
 
     /// Reports that the socket of a `BindRelay` output cannot be bound: another
     /// port is tried a few times.
     pub fn handle_relay_failed(&mut self, now: Instant, relay: RelayId) {
-        let Some(key) = self.take_binding(relay) else {
-            self.forget_relay(relay);
-            return;
-        };
+        let key = self.take_binding(relay);
         self.forget_relay(relay);
-        let Stage::Pending(pending) = &mut self.allocations[key].stage else {
-            return;
-        };
-        pending.tries_left = pending.tries_left.saturating_sub(1);
-        if pending.step == Step::PairPort {
-            // The even port goes back with its neighbour.
-            pending.step = Step::Main;
-            for (_, main) in std::mem::take(&mut self.allocations[key].relays) {
-                self.close_relay(main);
-            }
+        if let Some(key) = key {
+            self.try_another_port(now, key);
         }
-        self.bind_next(now, key);
     }
 
     /// Lets go of the socket that a dying allocation is waiting for.
@@ -178,9 +162,10 @@ impl Server {
         }
     }
 
-    pub(super) fn end_reservation(&mut self, token: [u8; 8]) {
-        if let Some(reservation) = self.reservations.remove(&token) {
-            self.close_relay(reservation.relay);
+    /// Frees a reserved port that nobody claimed in time.
+    pub(super) fn end_reservation(&self, token: ReservationToken) {
+        if let Some(port) = self.ledger.withdraw(token) {
+            self.relay_ports.release(port);
         }
     }
 
@@ -208,11 +193,11 @@ impl Server {
         let pending = PendingAllocate {
             reply: request.reply.clone(),
             wish: asked.wish,
+            claimed: None,
             additional: asked.additional,
             step: Step::Main,
             tries_left: BIND_TRIES,
             binding: None,
-            reserved: None,
         };
         let key = self.allocations.insert(Allocation {
             path: request.path,
@@ -241,44 +226,63 @@ impl Server {
         key
     }
 
-    /// Asks the driver for the socket of the current step, or gives up.
-    fn bind_next(&mut self, now: Instant, key: usize) {
-        let allocation = &self.allocations[key];
-        let kind = allocation.kind;
-        let Stage::Pending(pending) = &allocation.stage else {
+    /// Notes that an allocation gets the port of a reservation.
+    fn take_claimed(&mut self, key: usize, port: RelayPort) {
+        self.relay_ports.hand_over(self.options.worker, port);
+        let allocation = &mut self.allocations[key];
+        allocation.answer.family = self.options.relay_addresses[port.address].family();
+        if let Stage::Pending(pending) = &mut allocation.stage {
+            pending.claimed = Some(port);
+            // No other port will do.
+            pending.tries_left = 1;
+        }
+    }
+
+    /// After a port could not be had: closes what is half done and tries again.
+    fn try_another_port(&mut self, now: Instant, key: usize) {
+        let allocation = &mut self.allocations[key];
+        let Stage::Pending(pending) = &mut allocation.stage else {
             return;
         };
-        let step = pending.step;
-        let family = match step {
-            Step::Main | Step::PairPort => allocation.answer.family,
-            Step::Additional => pending.additional.unwrap_or(Family::V6),
+        pending.tries_left = pending.tries_left.saturating_sub(1);
+        if pending.step == Step::Main {
+            for (_, relay) in std::mem::take(&mut allocation.relays) {
+                self.close_relay(relay);
+            }
+        }
+        self.bind_next(now, key);
+    }
+
+    /// Asks the driver for the socket of the current step, or gives up.
+    fn bind_next(&mut self, now: Instant, key: usize) {
+        let allocation = &mut self.allocations[key];
+        let kind = allocation.kind;
+        let Stage::Pending(pending) = &mut allocation.stage else {
+            return;
         };
-        let wish = if step == Step::Main {
-            pending.wish
-        } else {
-            PortWish::Any
+        let (step, claimed) = (pending.step, pending.claimed.take());
+        let (family, wish) = match step {
+            Step::Main => (allocation.answer.family, pending.wish),
+            Step::Additional => (pending.additional.unwrap_or(Family::V6), PortWish::Any),
         };
         let may_try = pending.tries_left > 0;
-        let place = match step {
-            Step::PairPort => {
-                let main = allocation.relays.first().map(|(_, main)| self.place(*main));
-                main.and_then(|(_, address, port)| self.take_next_port(address, port))
+        let place = claimed.or_else(|| {
+            if may_try {
+                self.take_port(family, wish)
+            } else {
+                None
             }
-            Step::Main | Step::Additional if may_try => self.take_port(family, wish),
-            Step::Main | Step::Additional => None,
-        };
-        let Some((address, port)) = place else {
+        });
+        let Some(place) = place else {
             return self.give_up(now, key, step, family);
         };
-        let owner = RelayOwner::Binding(key);
         let index = self.relays.insert(Relay {
             kind,
-            address,
-            port,
-            owner,
+            place,
+            owner: RelayOwner::Binding(key),
         });
         let relay = RelayId(u32::try_from(index).expect("fewer relays than ports and addresses"));
-        self.by_port.insert((address, port, kind), relay);
+        self.by_port.insert((place, kind), relay);
         if let Stage::Pending(pending) = &mut self.allocations[key].stage {
             pending.binding = Some(relay);
         }
@@ -293,7 +297,7 @@ impl Server {
     fn give_up(&mut self, now: Instant, key: usize, step: Step, family: Family) {
         if step == Step::Additional {
             // Step 10: one family is better than none.
-            return self.finish_allocate(now, key, Some(family));
+            return self.finish_allocate(now, key, Some(family), None);
         }
         let Stage::Pending(pending) = &self.allocations[key].stage else {
             return;
@@ -304,12 +308,18 @@ impl Server {
         self.refuse(now, &identity, &reply, &Refusal::NoPort);
     }
 
-    fn finish_allocate(&mut self, now: Instant, key: usize, failed_family: Option<Family>) {
+    fn finish_allocate(
+        &mut self,
+        now: Instant,
+        key: usize,
+        failed_family: Option<Family>,
+        reserved: Option<RelayPort>,
+    ) {
         let stage = std::mem::replace(&mut self.allocations[key].stage, Stage::Live);
         let Stage::Pending(pending) = stage else {
             return;
         };
-        let token = pending.reserved.map(|relay| self.reserve(now, key, relay));
+        let token = reserved.map(|port| self.reserve(now, key, port));
         let allocation = &mut self.allocations[key];
         allocation.answer.reservation_token = token;
         allocation.answer.failed_family = failed_family;
@@ -359,42 +369,14 @@ impl Server {
         );
     }
 
-    fn reserve(&mut self, now: Instant, key: usize, relay: RelayId) -> [u8; 8] {
+    fn reserve(&mut self, now: Instant, key: usize, port: RelayPort) -> ReservationToken {
         let mut token = [0; 8];
         self.rng.fill_bytes(&mut token);
-        let expires_at = now + RESERVATION_LIFETIME;
         let user = Arc::clone(self.allocations[key].identity.user());
-        self.reservations.insert(
-            token,
-            Reservation {
-                relay,
-                user,
-                expires_at,
-            },
-        );
-        self.deadlines.set(expires_at, Timer::Reservation(token));
+        self.ledger.reserve(token, port, user);
+        self.deadlines
+            .set(now + RESERVATION_LIFETIME, Timer::Reservation(token));
         token
-    }
-
-    fn claim(&self, token: [u8; 8], request: &Request<'_>) -> Result<([u8; 8], RelayId), Refusal> {
-        match self.reservations.get(&token) {
-            Some(reservation) if reservation.user == *request.identity.user() => {
-                Ok((token, reservation.relay))
-            }
-            Some(_) | None => Err(Refusal::NoPort),
-        }
-    }
-
-    fn take_reserved(&mut self, now: Instant, key: usize, token: [u8; 8], relay: RelayId) {
-        if let Some(reservation) = self.reservations.remove(&token) {
-            self.deadlines
-                .clear(reservation.expires_at, Timer::Reservation(token));
-        }
-        let (_, address, _) = self.place(relay);
-        let family = self.options.relay_addresses[address].family();
-        self.relays[relay.0 as usize].owner = RelayOwner::Allocation(key);
-        self.allocations[key].relays.push((family, relay));
-        self.finish_allocate(now, key, None);
     }
 
     /// Takes a relay from "being bound" to its allocation; `None` when that is gone.
@@ -409,24 +391,30 @@ impl Server {
         Some(key)
     }
 
-    fn take_port(&mut self, family: Family, wish: PortWish) -> Option<(usize, u16)> {
-        let candidates: Vec<usize> = (0..self.ports.len())
+    fn take_port(&mut self, family: Family, wish: PortWish) -> Option<RelayPort> {
+        let candidates: Vec<usize> = (0..self.options.relay_addresses.len())
             .filter(|i| self.options.relay_addresses[*i].family() == family)
             .collect();
         // Several addresses of a family take turns, beginning at a random one.
         let start = usize::try_from(self.rng.next_u32()).unwrap_or(0);
         (0..candidates.len()).find_map(|turn| {
             let address = candidates[(start.wrapping_add(turn)) % candidates.len()];
-            let port = self.ports[address].take(wish, &mut self.rng)?;
-            Some((address, port))
+            let worker = self.options.worker;
+            let port = self
+                .relay_ports
+                .take(worker, address, wish, &mut self.rng)?;
+            Some(RelayPort { address, port })
         })
     }
 
-    fn take_next_port(&mut self, address: usize, port: u16) -> Option<(usize, u16)> {
-        let next = port.checked_add(1)?;
-        self.ports[address]
-            .take_exact(next)
-            .then_some((address, next))
+    fn take_next_port(&self, RelayPort { address, port }: RelayPort) -> Option<RelayPort> {
+        let next = RelayPort {
+            address,
+            port: port.checked_add(1)?,
+        };
+        self.relay_ports
+            .take_exact(self.options.worker, next)
+            .then_some(next)
     }
 
     fn address_for(&self, family: Family) -> Option<usize> {
@@ -434,11 +422,6 @@ impl Server {
             .relay_addresses
             .iter()
             .position(|a| a.family() == family)
-    }
-
-    fn place(&self, relay: RelayId) -> (RelayKind, usize, u16) {
-        let relay = &self.relays[relay.0 as usize];
-        (relay.kind, relay.address, relay.port)
     }
 }
 

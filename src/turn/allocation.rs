@@ -15,7 +15,7 @@ use super::allocate::PendingAllocate;
 use super::bandwidth::Bucket;
 use super::counters::Traffic;
 use super::five_tuple::{ClientPath, Family, RelayId};
-use super::live_ports::RelayKind;
+use super::relay_ports::RelayKind;
 use super::tcp_relay::ConnectionId;
 
 /// State of one allocation (RFC 8656 section 3.2).

@@ -7,8 +7,8 @@ use crate::stun::channel_data::ChannelNumber;
 
 use super::allocation::{CHANNEL_LIFETIME, Channel, PERMISSION_LIFETIME};
 use super::five_tuple::Family;
-use super::live_ports::RelayKind;
 use super::refusal::Refusal;
+use super::relay_ports::RelayKind;
 use super::request::Request;
 use super::server::Server;
 
@@ -56,7 +56,7 @@ impl Server {
         }
 
         // Bind or refresh, and the permission with it.
-        let own_address = self.live_ports.address_of(peer);
+        let own_address = self.relay_ports.address_of(peer);
         let (channels, permissions) = (
             self.options.channels_per_allocation,
             self.options.permissions_per_allocation,

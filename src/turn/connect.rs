@@ -5,8 +5,8 @@ use std::time::Instant;
 use crate::stun::AttributeType;
 
 use super::five_tuple::Family;
-use super::live_ports::RelayKind;
 use super::refusal::Refusal;
+use super::relay_ports::RelayKind;
 use super::request::Request;
 use super::server::Server;
 use super::tcp_relay::{ConnectionStage, MAX_CONNECTIONS};

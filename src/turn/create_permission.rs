@@ -6,8 +6,8 @@ use std::time::Instant;
 use crate::stun::AttributeType;
 
 use super::five_tuple::Family;
-use super::live_ports::RelayKind;
 use super::refusal::Refusal;
+use super::relay_ports::{RelayKind, RelayPort};
 use super::request::Request;
 use super::server::Server;
 
@@ -55,7 +55,7 @@ impl Server {
     /// Whether a permission may name `peer`. Ports do not count here, so an
     /// address of ours is allowed when peers may have relayed addresses on it.
     fn may_permit(&self, peer: IpAddr) -> bool {
-        self.live_ports
+        self.relay_ports
             .address_of(SocketAddr::new(peer, 0))
             .is_some()
             || self.options.peer_policy.check(peer).is_ok()
@@ -64,8 +64,14 @@ impl Server {
     /// Whether data may go to `peer`: a relayed transport address of ours in the
     /// range that is handed over in memory, or what the policy allows.
     pub(super) fn may_reach(&self, kind: RelayKind, peer: SocketAddr) -> bool {
-        let own = self.live_ports.address_of(peer);
-        let is_relay = own.is_some_and(|a| self.live_ports.find(kind, a, peer.port()).is_some());
+        let own = self.relay_ports.address_of(peer);
+        let is_relay = own.is_some_and(|address| {
+            let port = RelayPort {
+                address,
+                port: peer.port(),
+            };
+            self.relay_ports.worker_of(port, kind).is_some()
+        });
         is_relay || self.options.peer_policy.check(peer.ip()).is_ok()
     }
 }

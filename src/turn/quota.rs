@@ -1,8 +1,7 @@
 //! How many allocations a user and an address may have, over all workers.
 //!
-//! `QuotaTable` counts and decides; it has no lock of its own. The core asks
-//! through the `Quotas` trait, which the driver implements by sharing one table
-//! (allocations come and go on the control path only).
+//! `QuotaTable` counts and decides; it has no lock of its own. `ledger.rs` says
+//! how workers share it.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -35,27 +34,7 @@ pub enum QuotaReached {
     Total,
 }
 
-/// Gives out and takes back the right to an allocation.
-pub trait Quotas: Send + Sync {
-    /// Counts one more allocation for `user` from `client`.
-    ///
-    /// Returns the bandwidth bucket that all allocations of the user share, if
-    /// there is a limit.
-    ///
-    /// # Errors
-    /// Names the limit that is reached; nothing is counted then.
-    fn acquire(
-        &self,
-        now: Instant,
-        user: &Arc<str>,
-        client: IpAddr,
-    ) -> Result<Option<Arc<Bucket>>, QuotaReached>;
-
-    /// Takes one allocation back that [`Quotas::acquire`] counted.
-    fn release(&self, user: &Arc<str>, client: IpAddr);
-}
-
-/// The counts behind [`Quotas`]. It holds one entry per user and address that
+/// The counts. It holds one entry per user and address that
 /// has an allocation, so the number of allocations bounds it.
 #[derive(Debug, Default)]
 pub struct QuotaTable {
@@ -93,7 +72,7 @@ impl QuotaTable {
         self.total
     }
 
-    /// See [`Quotas::acquire`].
+    /// See `Ledger::acquire`.
     ///
     /// # Errors
     /// Names the limit that is reached; nothing is counted then.
@@ -132,7 +111,7 @@ impl QuotaTable {
         Ok(entry.bucket.clone())
     }
 
-    /// See [`Quotas::release`].
+    /// See `Ledger::release`.
     pub fn release(&mut self, user: &Arc<str>, client: IpAddr) {
         let Some(entry) = self.users.get_mut(user) else {
             return;

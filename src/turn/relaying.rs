@@ -12,7 +12,7 @@ use crate::stun::channel_data;
 use super::counters::DropReason;
 use super::data::data_indication;
 use super::five_tuple::{ClientPath, RelayId};
-use super::live_ports::{OwnRelay, RelayKind};
+use super::relay_ports::{RelayKind, RelayPort};
 use super::server::{RelayOwner, Server};
 use super::verdict::{Header, MAX_HEADER_LEN, Verdict};
 
@@ -123,11 +123,11 @@ impl Server {
     pub fn handle_sibling_datagram<'p>(
         &mut self,
         now: Instant,
-        to: (usize, u16),
+        to: RelayPort,
         from: SocketAddr,
         payload: &'p [u8],
     ) -> Verdict<'p> {
-        let Some(&relay) = self.by_port.get(&(to.0, to.1, RelayKind::Udp)) else {
+        let Some(&relay) = self.by_port.get(&(to, RelayKind::Udp)) else {
             return self.dropped(DropReason::NoSuchRelay);
         };
         self.handle_peer_datagram(now, relay, from, payload)
@@ -161,7 +161,11 @@ impl Server {
                 payload,
             };
         };
-        let Some(own) = self.live_ports.find(RelayKind::Udp, address, peer.port()) else {
+        let to = RelayPort {
+            address,
+            port: peer.port(),
+        };
+        let Some(worker) = self.relay_ports.worker_of(to, RelayKind::Udp) else {
             // Ours but not a relayed address: only where the operator opened it.
             if self.options.peer_policy.check(peer.ip()).is_ok() {
                 return Verdict::ToPeer {
@@ -173,18 +177,13 @@ impl Server {
             }
             return self.dropped(DropReason::NoSuchRelay);
         };
-        let OwnRelay {
-            address,
-            port,
-            worker,
-        } = own;
         let from = self.announced_address(relay);
         if worker == self.options.worker {
-            return self.handle_sibling_datagram(now, (address, port), from, payload);
+            return self.handle_sibling_datagram(now, to, from, payload);
         }
         Verdict::ToSibling {
             worker,
-            to: (address, port),
+            to,
             from,
             payload,
         }

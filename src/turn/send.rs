@@ -6,7 +6,7 @@ use crate::stun::{AttributeType, Message};
 
 use super::counters::DropReason;
 use super::five_tuple::{ClientPath, Family};
-use super::live_ports::RelayKind;
+use super::relay_ports::RelayKind;
 use super::relaying::Outgoing;
 use super::request::is_known;
 use super::server::Server;
@@ -48,7 +48,7 @@ impl Server {
         let outgoing = Outgoing {
             relay,
             peer,
-            own_address: self.live_ports.address_of(peer),
+            own_address: self.relay_ports.address_of(peer),
             dont_fragment: message.attribute(AttributeType::DONT_FRAGMENT).is_some(),
             payload,
         };

@@ -19,18 +19,16 @@ use crate::auth::Directory;
 use crate::redact::Redacted;
 use crate::unix_time::UnixTime;
 
-use super::allocate::Reservation;
 use super::allocation::Allocation;
 use super::budget::Budget;
 use super::counters::{Counters, DropReason, Traffic};
 use super::deadlines::Deadlines;
 use super::five_tuple::{ClientPath, FiveTuple, RelayId};
-use super::live_ports::{LivePorts, RelayKind};
+use super::ledger::{Ledger, ReservationToken};
 use super::nonce::NonceKey;
 use super::options::Options;
-use super::port_pool::{self, PortPool};
-use super::quota::Quotas;
 use super::refusal::{Alternate, RefusalLog};
+use super::relay_ports::{RelayKind, RelayPort, RelayPorts};
 use super::tcp_relay::{ConnectionId, PeerConnection};
 use super::verdict::{Output, Verdict};
 
@@ -39,8 +37,8 @@ pub struct Server {
     pub(super) options: Options,
     pub(super) directory: Arc<Directory>,
     pub(super) nonce: NonceKey,
-    pub(super) quotas: Arc<dyn Quotas>,
-    pub(super) live_ports: Arc<LivePorts>,
+    pub(super) ledger: Arc<dyn Ledger>,
+    pub(super) relay_ports: Arc<RelayPorts>,
     pub(super) budget: Budget,
     pub(super) rng: StdRng,
     pub(super) counters: Counters,
@@ -50,11 +48,7 @@ pub struct Server {
     pub(super) allocations: Slab<Allocation>,
     pub(super) by_client: HashMap<FiveTuple, usize>,
     pub(super) relays: Slab<Relay>,
-    /// Relays by index of the relay address, port and kind.
-    pub(super) by_port: HashMap<(usize, u16, RelayKind), RelayId>,
-    /// One pool per relay address.
-    pub(super) ports: Vec<PortPool>,
-    pub(super) reservations: BTreeMap<[u8; 8], Reservation>,
+    pub(super) by_port: HashMap<(RelayPort, RelayKind), RelayId>,
     pub(super) connections: BTreeMap<ConnectionId, PeerConnection>,
 
     pub(super) deadlines: Deadlines<Timer>,
@@ -68,18 +62,16 @@ pub struct Shared {
     pub directory: Arc<Directory>,
     /// The key of the nonces.
     pub nonce: NonceKey,
-    /// Allocation counts.
-    pub quotas: Arc<dyn Quotas>,
-    /// Relay ports in use.
-    pub live_ports: Arc<LivePorts>,
+    /// Allocation counts and reservations.
+    pub ledger: Arc<dyn Ledger>,
+    /// Relay ports, free and taken.
+    pub relay_ports: Arc<RelayPorts>,
 }
 
 /// A relayed transport address.
 pub(super) struct Relay {
     pub(super) kind: RelayKind,
-    /// Index into `Options::relay_addresses`.
-    pub(super) address: usize,
-    pub(super) port: u16,
+    pub(super) place: RelayPort,
     pub(super) owner: RelayOwner,
 }
 
@@ -90,8 +82,6 @@ pub(super) enum RelayOwner {
     Binding(usize),
     /// The allocation at this key.
     Allocation(usize),
-    /// A reservation token (RFC 8656 section 7.2, step 6).
-    Reserved,
     /// Nobody any more, but the driver still owes the answer to `BindRelay`.
     Abandoned,
 }
@@ -102,7 +92,7 @@ pub(super) enum Timer {
     /// The allocation at this key expires.
     Allocation(usize),
     /// A reservation expires.
-    Reservation([u8; 8]),
+    Reservation(ReservationToken),
     /// A peer connection was not made or not bound in time.
     Connection(ConnectionId),
 }
@@ -112,19 +102,13 @@ impl Server {
     /// ports, tokens and transaction ids: give it real randomness in production.
     #[must_use]
     pub fn new(now: Instant, options: Options, shared: Shared, seed: [u8; 32]) -> Self {
-        let slice = port_pool::slice(&options.relay_ports, options.worker, options.workers);
-        let ports = options
-            .relay_addresses
-            .iter()
-            .map(|_| PortPool::new(&slice))
-            .collect();
         Self {
             budget: Budget::new(now, options.budget),
             options,
             directory: shared.directory,
             nonce: shared.nonce,
-            quotas: shared.quotas,
-            live_ports: shared.live_ports,
+            ledger: shared.ledger,
+            relay_ports: shared.relay_ports,
             rng: StdRng::from_seed(seed),
             counters: Counters::default(),
             refusal_log: RefusalLog::default(),
@@ -133,8 +117,6 @@ impl Server {
             by_client: HashMap::new(),
             relays: Slab::new(),
             by_port: HashMap::new(),
-            ports,
-            reservations: BTreeMap::new(),
             connections: BTreeMap::new(),
             deadlines: Deadlines::new(),
             outputs: VecDeque::new(),
@@ -247,20 +229,14 @@ impl Server {
 
     /// Returns the address a relay is bound to.
     pub(super) fn local_address(&self, relay: RelayId) -> SocketAddr {
-        let relay = &self.relays[relay.0 as usize];
-        SocketAddr::new(
-            self.options.relay_addresses[relay.address].local,
-            relay.port,
-        )
+        let RelayPort { address, port } = self.relays[relay.0 as usize].place;
+        SocketAddr::new(self.options.relay_addresses[address].local, port)
     }
 
     /// Returns the relayed transport address that the world sees.
     pub(super) fn announced_address(&self, relay: RelayId) -> SocketAddr {
-        let relay = &self.relays[relay.0 as usize];
-        SocketAddr::new(
-            self.options.relay_addresses[relay.address].announced,
-            relay.port,
-        )
+        let RelayPort { address, port } = self.relays[relay.0 as usize].place;
+        SocketAddr::new(self.options.relay_addresses[address].announced, port)
     }
 
     /// Ends an allocation, frees what it held, and logs its account.
@@ -269,7 +245,7 @@ impl Server {
         self.by_client.remove(&allocation.path.five_tuple);
         self.deadlines
             .clear(allocation.expires_at, Timer::Allocation(key));
-        self.quotas.release(
+        self.ledger.release(
             allocation.identity.user(),
             allocation.path.five_tuple.client.ip(),
         );
@@ -296,15 +272,9 @@ impl Server {
 
     /// Frees the port of a relay that has no socket (any more).
     pub(super) fn forget_relay(&mut self, relay: RelayId) {
-        let Relay {
-            kind,
-            address,
-            port,
-            ..
-        } = self.relays.remove(relay.0 as usize);
-        self.by_port.remove(&(address, port, kind));
-        self.live_ports.set(kind, address, port, false);
-        self.ports[address].release(port);
+        let Relay { kind, place, .. } = self.relays.remove(relay.0 as usize);
+        self.by_port.remove(&(place, kind));
+        self.relay_ports.release(place);
     }
 
     fn revoke_denied_peers(&mut self, key: usize) {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::counters::DropReason;
 use super::five_tuple::{ClientPath, RelayId};
-use super::live_ports::RelayKind;
+use super::relay_ports::{RelayKind, RelayPort};
 use super::tcp_relay::ConnectionId;
 
 /// What to do with one datagram that just came in.
@@ -35,8 +35,8 @@ pub enum Verdict<'p> {
     ToSibling {
         /// Which worker.
         worker: u16,
-        /// Its relayed address: index of the relay address, and port.
-        to: (usize, u16),
+        /// Its relayed address.
+        to: RelayPort,
         /// The relayed address that it comes from.
         from: SocketAddr,
         /// Application data, a part of the input.

@@ -10,12 +10,12 @@ mod event_loop;
 mod outbox;
 mod peer_stream;
 mod relay_socket;
-mod shared_quota;
+mod shared_ledger;
 mod sibling;
 mod source;
 mod stream;
 
 pub use command::{Command, DriverCounters, NewClient, Report, WorkerHandle};
 pub use event_loop::{Options, Worker};
-pub use shared_quota::SharedQuota;
+pub use shared_ledger::SharedLedger;
 pub use sibling::{SiblingLinks, link_siblings};

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use mio::Waker;
 use rtrb::{Consumer, Producer, RingBuffer};
 
+use crate::turn::RelayPort;
+
 /// One worker's ends of its rings; the index is the other worker.
 pub struct SiblingLinks {
     pub(super) outgoing: Vec<Option<Outgoing>>,
@@ -49,7 +51,7 @@ pub fn link_siblings(wakers: &[Arc<Waker>]) -> Vec<SiblingLinks> {
 
 impl Outgoing {
     /// Puts a datagram into the ring; false when it is full.
-    pub(super) fn push(&mut self, to: (usize, u16), from: SocketAddr, payload: &[u8]) -> bool {
+    pub(super) fn push(&mut self, to: RelayPort, from: SocketAddr, payload: &[u8]) -> bool {
         let header = encode(to, from, payload.len());
         let Ok(mut chunk) = self.ring.write_chunk(HEADER_LEN + payload.len()) else {
             return false;
@@ -79,7 +81,7 @@ impl Outgoing {
 pub(super) fn pop(
     ring: &mut Consumer<u8>,
     buffer: &mut [u8],
-) -> Option<((usize, u16), SocketAddr, usize)> {
+) -> Option<(RelayPort, SocketAddr, usize)> {
     let mut header = [0; HEADER_LEN];
     ring.read_chunk(HEADER_LEN).ok().map(|chunk| {
         let (first, second) = chunk.as_slices();
@@ -111,11 +113,11 @@ fn copy_split(part: &[u8], at: usize, first: &mut [u8], second: &mut [u8]) -> us
     part.len()
 }
 
-fn encode((address, port): (usize, u16), from: SocketAddr, len: usize) -> [u8; HEADER_LEN] {
+fn encode(to: RelayPort, from: SocketAddr, len: usize) -> [u8; HEADER_LEN] {
     let mut header = [0; HEADER_LEN];
     header[0] = u8::from(from.is_ipv6());
-    header[1] = u8::try_from(address).expect("few relay addresses");
-    header[2..4].copy_from_slice(&port.to_be_bytes());
+    header[1] = u8::try_from(to.address).expect("few relay addresses");
+    header[2..4].copy_from_slice(&to.port.to_be_bytes());
     header[4..6].copy_from_slice(&from.port().to_be_bytes());
     header[6..8].copy_from_slice(&u16::try_from(len).expect("a datagram").to_be_bytes());
     match from.ip() {
@@ -125,7 +127,7 @@ fn encode((address, port): (usize, u16), from: SocketAddr, len: usize) -> [u8; H
     header
 }
 
-fn decode(header: &[u8; HEADER_LEN]) -> ((usize, u16), SocketAddr, usize) {
+fn decode(header: &[u8; HEADER_LEN]) -> (RelayPort, SocketAddr, usize) {
     let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
     let octets: [u8; 16] = header[8..24].try_into().expect("sixteen bytes");
     let ip = if header[0] == 1 {
@@ -134,7 +136,10 @@ fn decode(header: &[u8; HEADER_LEN]) -> ((usize, u16), SocketAddr, usize) {
         IpAddr::from([octets[0], octets[1], octets[2], octets[3]])
     };
     (
-        (usize::from(header[1]), word(2)),
+        RelayPort {
+            address: usize::from(header[1]),
+            port: word(2),
+        },
         SocketAddr::new(ip, word(4)),
         usize::from(word(6)),
     )
@@ -159,7 +164,10 @@ mod tests {
         let mut buffer = vec![0; 65_536];
 
         for round in 0..2_000_u16 {
-            let to = (1, 50_000 + round);
+            let to = RelayPort {
+                address: 1,
+                port: 50_000 + round,
+            };
             let from: SocketAddr = if round % 2 == 0 {
                 "192.0.2.1:7"
             } else {
@@ -185,7 +193,16 @@ mod tests {
         let outgoing = links[0].outgoing[1].as_mut().unwrap();
         let from: SocketAddr = "192.0.2.1:7".parse().unwrap();
         let pushed = (0..1_000)
-            .filter(|_| outgoing.push((0, 1), from, &[7; 1_000]))
+            .filter(|_| {
+                outgoing.push(
+                    RelayPort {
+                        address: 0,
+                        port: 1,
+                    },
+                    from,
+                    &[7; 1_000],
+                )
+            })
             .count();
         assert_eq!(pushed, RING_LEN / (1_000 + HEADER_LEN));
 

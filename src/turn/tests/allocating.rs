@@ -290,7 +290,7 @@ fn an_even_port_with_its_neighbour_reserved_for_the_next_allocation() {
         .unwrap()
         .to_vec();
     let even = answer.relayed();
-    assert_eq!((even.port() % 2, sim.bound.len()), (0, 2));
+    assert_eq!((even.port() % 2, sim.reservations()), (0, 1));
 
     let stranger = sim.client("192.0.2.2:4000", BOB);
     let take = |b: &mut Builder<'_>| {
@@ -324,9 +324,54 @@ fn a_reserved_port_that_nobody_takes_is_freed_after_thirty_seconds() {
         b.attribute(AttributeType::EVEN_PORT, &[0x80]);
     })
     .expect_success();
+    assert_eq!(sim.reservations(), 1);
     sim.pass(Duration::from_secs(30));
 
-    assert_eq!(sim.bound.len(), 1);
+    assert_eq!(sim.reservations(), 0);
+}
+
+#[test]
+fn a_port_that_one_worker_reserved_can_be_taken_at_another_and_comes_back() {
+    let two = |worker| Options {
+        worker,
+        workers: 2,
+        ..options()
+    };
+    let together = Together::new(&two(0), QuotaLimits::default());
+    let now = crate::clock::now();
+    let make = |worker| Sim::beside(now, two(worker), together.clone());
+    let (mut one, mut other) = (make(0), make(1));
+    let client = one.client(ALICE_AT, ALICE);
+    let answer = one.request(&client, Method::ALLOCATE, |b| {
+        udp_transport(b);
+        b.attribute(AttributeType::EVEN_PORT, &[0x80]);
+    });
+    let token = answer
+        .message()
+        .attribute(AttributeType::RESERVATION_TOKEN)
+        .unwrap()
+        .to_vec();
+    let second = other.client("192.0.2.1:4001", ALICE);
+    let taken = other.request(&second, Method::ALLOCATE, |b| {
+        udp_transport(b);
+        b.attribute(AttributeType::RESERVATION_TOKEN, &token);
+    });
+    assert_eq!(taken.relayed().port(), answer.relayed().port() + 1);
+    other.request(&second, Method::REFRESH, |b| {
+        b.u32(AttributeType::LIFETIME, 0);
+    });
+    one.pass(Duration::from_secs(30));
+    // Both ports are free again for the worker whose slice they are in.
+    one.request(&client, Method::REFRESH, |b| {
+        b.u32(AttributeType::LIFETIME, 0);
+    });
+    let all = (0..50).filter(|n| {
+        let client = one.client(&format!("192.0.2.1:{}", 5000 + n), ALICE);
+        one.request(&client, Method::ALLOCATE, udp_transport)
+            .code()
+            .is_none()
+    });
+    assert_eq!(all.count(), 50);
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Permissions, channels, and the way of application data.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::stun::{AttributeType, Class, Message, Method};
@@ -238,11 +237,9 @@ fn a_relay_of_another_worker_is_reached_through_it() {
         workers: 2,
         ..options()
     };
-    let ports = LivePorts::new(two(0).relay_addresses, two(0).relay_ports, 2);
-    let ports = Arc::new(ports);
+    let together = Together::new(&two(0), QuotaLimits::default());
     let now = crate::clock::now();
-    let make =
-        |worker| Sim::with_live_ports(now, two(worker), QuotaLimits::default(), Arc::clone(&ports));
+    let make = |worker| Sim::beside(now, two(worker), together.clone());
     let (mut one, mut other) = (make(0), make(1));
     let (alice, alices) = one.allocated(ALICE_AT, ALICE);
     let (bob, bobs) = other.allocated(BOB_AT, BOB);

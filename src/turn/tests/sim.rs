@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::auth::{self, Directory};
@@ -27,6 +27,7 @@ pub(super) struct Sim {
     pub(super) now: Instant,
     pub(super) unix_now: UnixTime,
     pub(super) server: Server,
+    together: Together,
     /// Relay sockets that are open.
     pub(super) bound: BTreeMap<RelayId, (SocketAddr, RelayKind)>,
     /// Addresses that another program holds.
@@ -50,25 +51,59 @@ pub(super) struct Client {
 /// A response, owned.
 pub(super) struct Answer(pub(super) Vec<u8>);
 
-struct TestQuotas(Mutex<QuotaTable>);
+struct TestLedger(Mutex<Books>);
 
-impl Quotas for TestQuotas {
+impl TestLedger {
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl Ledger for TestLedger {
     fn acquire(
         &self,
         now: Instant,
         user: &Arc<str>,
         client: IpAddr,
     ) -> Result<Option<Arc<Bucket>>, QuotaReached> {
-        lock(&self.0).acquire(now, user, client)
+        self.books().quota.acquire(now, user, client)
     }
 
     fn release(&self, user: &Arc<str>, client: IpAddr) {
-        lock(&self.0).release(user, client);
+        self.books().quota.release(user, client);
+    }
+
+    fn reserve(&self, token: ReservationToken, port: RelayPort, user: Arc<str>) {
+        self.books().reserve(token, port, user);
+    }
+
+    fn claim(&self, token: ReservationToken, user: &str) -> Option<RelayPort> {
+        self.books().claim(token, user)
+    }
+
+    fn withdraw(&self, token: ReservationToken) -> Option<RelayPort> {
+        self.books().withdraw(token)
     }
 }
 
-fn lock(table: &Mutex<QuotaTable>) -> std::sync::MutexGuard<'_, QuotaTable> {
-    table.lock().unwrap()
+/// What workers of one process share.
+#[derive(Clone)]
+pub(super) struct Together {
+    ports: Arc<RelayPorts>,
+    ledger: Arc<TestLedger>,
+}
+
+impl Together {
+    pub(super) fn new(options: &Options, limits: QuotaLimits) -> Self {
+        Self {
+            ports: Arc::new(RelayPorts::new(
+                options.relay_addresses.clone(),
+                options.relay_ports.clone(),
+                options.workers,
+            )),
+            ledger: Arc::new(TestLedger(Mutex::new(Books::new(QuotaTable::new(limits))))),
+        }
+    }
 }
 
 pub(super) fn options() -> Options {
@@ -119,31 +154,22 @@ impl Sim {
     }
 
     pub(super) fn with(options: Options, limits: QuotaLimits) -> Self {
-        let now = crate::clock::now();
-        let live_ports = Arc::new(LivePorts::new(
-            options.relay_addresses.clone(),
-            options.relay_ports.clone(),
-            options.workers,
-        ));
-        Self::with_live_ports(now, options, limits, live_ports)
+        let together = Together::new(&options, limits);
+        Self::beside(crate::clock::now(), options, together)
     }
 
-    pub(super) fn with_live_ports(
-        now: Instant,
-        options: Options,
-        limits: QuotaLimits,
-        live_ports: Arc<LivePorts>,
-    ) -> Self {
+    pub(super) fn beside(now: Instant, options: Options, together: Together) -> Self {
         let shared = Shared {
             directory: directory(&[ALICE, BOB]),
             nonce: NonceKey::new(now, &[1; 32]),
-            quotas: Arc::new(TestQuotas(Mutex::new(QuotaTable::new(limits)))),
-            live_ports,
+            ledger: Arc::clone(&together.ledger) as Arc<dyn Ledger>,
+            relay_ports: Arc::clone(&together.ports),
         };
         Self {
             now,
             unix_now: UnixTime(1_800_000_000),
             server: Server::new(now, options, shared, [7; 32]),
+            together,
             bound: BTreeMap::new(),
             occupied: BTreeSet::new(),
             sent: Vec::new(),
@@ -152,6 +178,11 @@ impl Sim {
             closed_connections: Vec::new(),
             next_transaction: Cell::new(1),
         }
+    }
+
+    /// Returns how many reservations wait.
+    pub(super) fn reservations(&self) -> usize {
+        self.together.ledger.books().reservations()
     }
 
     pub(super) fn pass(&mut self, span: Duration) {
@@ -402,7 +433,7 @@ pub(super) enum Outcome {
     ToPeer(RelayId, SocketAddr, Vec<u8>),
     /// The whole datagram or frame.
     ToClient(SocketAddr, Vec<u8>),
-    ToSibling(u16, (usize, u16), SocketAddr, Vec<u8>),
+    ToSibling(u16, RelayPort, SocketAddr, Vec<u8>),
     Consumed,
     Dropped(DropReason),
 }
