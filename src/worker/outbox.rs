@@ -96,6 +96,12 @@ impl Outbox {
         &self.bytes[self.start..]
     }
 
+    /// Returns the bytes of the first frame, or what is left of it.
+    pub(super) fn first_frame(&self) -> &[u8] {
+        let len = self.frames.front().map_or(0, |frame| frame.len);
+        &self.pending()[..len]
+    }
+
     /// Forgets the first `len` bytes, which are written.
     pub(super) fn consume(&mut self, len: usize) {
         self.start += len;

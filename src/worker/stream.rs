@@ -114,18 +114,25 @@ impl Stream {
                 self.outbox.consume(written);
                 continue;
             };
+            // A record per frame: clients exist that expect a message per read. A
+            // few at a time, so that what waits beyond them can still be dropped.
+            let mut sealed = 0;
+            let may_seal = !tls.wants_write();
+            while may_seal && sealed < SEAL_AHEAD {
+                let frame = self.outbox.first_frame();
+                if frame.is_empty() {
+                    break;
+                }
+                let len = tls.writer().write(&frame[..frame.len().min(RECORD_LEN)])?;
+                self.outbox.consume(len);
+                sealed += len;
+            }
+            if !tls.wants_write() {
+                return Ok(());
+            }
             while tls.wants_write() {
                 tls.write_tls(&mut self.socket)?;
             }
-            if self.outbox.is_empty() {
-                return Ok(());
-            }
-            // Sealed a record at a time, so that what waits can still be dropped.
-            let pending = self.outbox.pending();
-            let taken = tls
-                .writer()
-                .write(&pending[..pending.len().min(RECORD_LEN)])?;
-            self.outbox.consume(taken);
         }
     }
 
@@ -155,6 +162,9 @@ impl Stream {
         }
     }
 }
+
+/// Plain bytes that are sealed before the socket is asked to take them.
+const SEAL_AHEAD: usize = 16 * 1024;
 
 /// Most plain bytes of one TLS record (RFC 8446 section 5.1).
 const RECORD_LEN: usize = 16 * 1024;

@@ -8,13 +8,8 @@ use crate::{PORT, TLS_PORT, start_server};
 #[test]
 fn chromium_symmetric_with_symmetric() {
     let ends = connect(Nat::Symmetric, Nat::Symmetric);
-    for end in &ends {
-        assert!(uses_the_relay(end), "{ends:?}");
-        assert!(
-            ["", "udp"].contains(&end.relay_protocol.as_str()),
-            "{ends:?}"
-        );
-    }
+    // Over which protocol depends on which pair answers first.
+    assert!(ends.iter().all(uses_the_relay), "{ends:?}");
 }
 
 #[test]
