@@ -216,7 +216,9 @@ impl Worker {
                     self.read_mailbox(now, unix_now);
                     self.read_siblings(now)
                 }
-                Source::Front(index) => self.read_front(now, unix_now, index),
+                Source::Front(index) => {
+                    (0..FRONT_READS_PER_TURN).any(|_| self.read_front(now, unix_now, index))
+                }
                 Source::Relay(relay) => self.read_relay(now, relay),
                 Source::Stream(key) => self.read_stream(now, unix_now, key),
                 Source::Peer(key) => self.read_peer(now, key),
@@ -723,6 +725,9 @@ const SCRATCH_LEN: usize = 68 * 1024;
 
 // Limits on the work per turn and source.
 const DATAGRAMS_PER_TURN: usize = 256;
+/// A front socket carries all its clients, a relay socket a few peers of one: with
+/// equal shares the clients would starve as soon as many relays are busy.
+const FRONT_READS_PER_TURN: usize = 16;
 const READS_PER_TURN: usize = 4;
 const ACCEPTS_PER_TURN: usize = 16;
 const ERRORS_PER_TURN: usize = 16;
