@@ -21,6 +21,8 @@ mod sniff;
 mod stream_framing;
 #[path = "../fuzz/bodies/stun_message.rs"]
 mod stun_message;
+#[path = "../fuzz/bodies/turn_server.rs"]
+mod turn_server;
 
 #[test]
 fn stun_message_takes_any_bytes() {
@@ -45,6 +47,11 @@ fn sniff_takes_any_bytes() {
 #[test]
 fn config_file_takes_any_bytes() {
     feed("config_file", config_file::config_file);
+}
+
+#[test]
+fn turn_server_takes_any_bytes() {
+    feed("turn_server", turn_server::turn_server);
 }
 
 #[test]
