@@ -331,7 +331,10 @@ impl Worker {
                 Command::SetAlternate(alternate) => self.server.set_alternate(alternate),
                 // The control side may have stopped waiting.
                 Command::Report(sender) => drop(sender.send(self.report())),
-                Command::Stop => self.is_stopping = true,
+                Command::Stop => {
+                    self.server.shut_down(now);
+                    self.is_stopping = true;
+                }
             }
             self.egress.carry_out_outputs(now, &mut self.server);
         }
