@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
 use crate::clock;
-use crate::config::{self, Config, Source};
+use crate::config::{self, Config, Source, TlsMode};
 use crate::net::accept::{Acceptor, serve};
 use crate::net::bind;
 use crate::net::rate_limit::ConnectionLimit;
@@ -96,7 +96,9 @@ pub fn run(
 /// Everything that runs.
 struct Running {
     source: Source,
-    config: Config,
+    /// What listeners, workers and relay addresses were made from.
+    started_with: Config,
+    tls_mode: TlsMode,
     generated_secret: Option<Secret>,
     place: Place,
     log: LogLevel,
@@ -161,7 +163,8 @@ impl Running {
         log_listening(&serving);
         Ok(Self {
             source,
-            config,
+            tls_mode: config.tls.mode.clone(),
+            started_with: config,
             generated_secret,
             place,
             log,
@@ -242,9 +245,18 @@ impl Running {
             warn!("{warning}");
         }
         let config = loaded.config;
-        let certified = build::certified_key(&config, &self.place, clock::unix_now())?;
-        if build::needs_restart(&self.config, &config) {
-            warn!("listeners, workers, relay addresses and ports change only with a restart");
+        let certified = match build::certified_key(&config, clock::unix_now())? {
+            None if self.tls_mode != config.tls.mode => {
+                Some(build::self_signed(&config, &self.place, clock::unix_now())?)
+            }
+            certified => certified,
+        };
+        let waiting = build::needs_restart(&self.started_with, &config);
+        if !waiting.is_empty() {
+            warn!(
+                "changed in the file, but takes a restart: {}",
+                waiting.join(", ")
+            );
         }
         if let (Some(current), Some(certified)) = (&self.certificate, certified) {
             current.swap(certified);
@@ -265,7 +277,7 @@ impl Running {
             )
             .await?;
         }
-        self.config = config;
+        self.tls_mode = config.tls.mode;
         Ok(())
     }
 }

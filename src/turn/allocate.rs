@@ -367,14 +367,19 @@ impl Server {
 
     fn log_created(&self, key: usize) {
         let allocation = &self.allocations[key];
-        let Some((_, relay)) = allocation.relays.first() else {
-            return;
+        let relayed = |nth: usize| {
+            let relay = allocation
+                .relays
+                .get(nth)
+                .map(|(_, relay)| self.announced_address(*relay));
+            relay.map(tracing::field::display)
         };
         info!(
             client = %Redacted(allocation.path.five_tuple.client),
             transport = %allocation.path.five_tuple.transport,
             user = %Redacted(&**allocation.identity.username()),
-            relayed = %self.announced_address(*relay),
+            relayed = relayed(0),
+            relayed_too = relayed(1),
             lifetime = allocation.answer.lifetime.as_secs(),
             "allocation created"
         );

@@ -196,6 +196,15 @@ impl Server {
         }
     }
 
+    /// Ends every allocation, which logs its account; the last call before the
+    /// server is dropped. Clients are told nothing: they find out by themselves.
+    pub fn shut_down(&mut self, now: Instant) {
+        let keys: Vec<usize> = self.allocations.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            self.end_allocation(now, key, "server stopped");
+        }
+    }
+
     /// Sends new clients elsewhere from now on, or takes that back with `None`.
     ///
     /// Allocate is answered with 300 (Try Alternate) and ALTERNATE-SERVER;

@@ -137,13 +137,13 @@ impl PeerStream {
 
     /// Writes until the server takes no more for a while; returns how many bytes
     /// it took.
-    pub(crate) fn fill(&mut self) -> usize {
-        fill(&mut self.0)
+    pub(crate) fn fill(&self) -> usize {
+        fill(&self.0)
     }
 
     /// Reads until `length` bytes are there.
     #[track_caller]
-    pub(crate) fn receive_exactly(&mut self, length: usize) {
+    pub(crate) fn receive_exactly(&self, length: usize) {
         self.0.set_read_timeout(Some(PATIENCE)).unwrap();
         let received = copy(&mut (&self.0).take(length as u64), &mut sink()).unwrap();
         assert_eq!(received, length as u64, "the server closed the connection");

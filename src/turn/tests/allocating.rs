@@ -454,3 +454,15 @@ fn a_client_that_disconnects_loses_its_allocation() {
 
     assert!(sim.bound.is_empty());
 }
+
+#[test]
+fn a_server_that_stops_ends_every_allocation_and_tells_clients_nothing() {
+    let mut sim = Sim::new();
+    sim.allocated("192.0.2.1:1", ALICE);
+    sim.allocated("192.0.2.1:2", BOB);
+    sim.server.shut_down(sim.now);
+    sim.carry_out();
+
+    assert_eq!(sim.server.counters().allocations_ended, 2);
+    assert!(sim.bound.is_empty() && sim.sent.is_empty());
+}
