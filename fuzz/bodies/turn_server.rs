@@ -615,7 +615,7 @@ impl World {
             made += allocations;
         }
         let books = self.books.books();
-        assert!(books.quota.total() as usize >= made);
+        assert_eq!(books.quota.total() as usize, made + books.reservations());
         drop(books);
         // A permission ends with its allocation.
         let (nodes, clients) = (&self.nodes, &self.clients);
@@ -772,8 +772,8 @@ impl Ledger for SharedBooks {
         self.books().quota.release(user, client);
     }
 
-    fn reserve(&self, token: ReservationToken, port: RelayPort, user: Arc<str>) {
-        self.books().reserve(token, port, user);
+    fn reserve(&self, token: ReservationToken, reservation: Reservation) {
+        self.books().reserve(token, reservation);
     }
 
     fn claim(&self, token: ReservationToken, user: &str) -> Option<RelayPort> {

@@ -266,7 +266,7 @@ impl Server {
         for (_, relay) in &allocation.relays {
             self.close_relay(*relay);
         }
-        self.abandon_bind(&allocation.stage);
+        self.abandon_bind(&allocation);
         if allocation.is_live() {
             self.counters.allocations_ended += 1;
             log_end(now, &allocation, relayed, reason);
