@@ -37,7 +37,7 @@ pub struct Options {
 
 /// One worker before its thread runs.
 pub struct Worker {
-    poll: Poll,
+    pub(super) poll: Poll,
     pub(super) server: Server,
     pub(super) egress: Egress,
     incoming: Vec<Option<Consumer<u8>>>,
@@ -122,7 +122,7 @@ impl Worker {
             fronts: open,
             relays: Vec::new(),
             streams: Slab::new(),
-            stream_deadlines: BTreeSet::new(),
+            deadlines: BTreeSet::new(),
             peers: Slab::new(),
             by_connection: BTreeMap::new(),
             siblings: links.outgoing,
@@ -188,7 +188,7 @@ impl Worker {
         if !self.ready.is_empty() {
             return Some(Duration::ZERO);
         }
-        let streams = self.egress.stream_deadlines.first().map(|(at, _)| *at);
+        let streams = self.egress.deadlines.first().map(|(at, _)| *at);
         let next = self
             .server
             .poll_timeout()

@@ -22,7 +22,7 @@ impl Worker {
             .handle_connection_data(now, peer.connection, true, bytes.len());
         peer.push(bytes);
         if peer.write().is_err() {
-            self.close_peer(key);
+            self.close_peer(now, key);
         }
     }
 
@@ -63,7 +63,7 @@ impl Worker {
                     }
                     Some(Err(_)) => {
                         let connection = peer.connection;
-                        self.egress.remove_peer(key);
+                        self.egress.remove_peer(now, key);
                         self.server.handle_peer_failed(now, connection);
                     }
                 }
@@ -72,6 +72,7 @@ impl Worker {
             }
             Stage::Waiting => true,
             Stage::Joined(stream) => self.copy_from_peer(now, key, stream),
+            Stage::Draining => self.drain_peer(now, key),
         }
     }
 
@@ -88,12 +89,11 @@ impl Worker {
                 peers.get_mut(key as usize),
                 streams.get_mut(stream_key as usize),
             ) else {
-                self.close_peer(key);
                 return true;
             };
             let had_room = peer.has_room();
-            if peer.write().is_err() || (peer.is_closing && peer.is_flushed()) {
-                self.close_peer(key);
+            if peer.write().is_err() {
+                self.close_peer(now, key);
                 return true;
             }
             if !had_room && peer.has_room() {
@@ -105,7 +105,7 @@ impl Worker {
             }
             match peer.read(&mut self.scratch) {
                 Ok(0) => {
-                    self.close_peer(key);
+                    self.close_peer(now, key);
                     return true;
                 }
                 Ok(len) => {
@@ -116,15 +116,35 @@ impl Worker {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
                 Err(_) => {
-                    self.close_peer(key);
+                    self.close_peer(now, key);
                     return true;
                 }
             }
         }
         false
     }
-    pub(super) fn close_peer(&mut self, key: u32) {
-        if let Some(peer) = self.egress.remove_peer(key) {
+
+    /// Writes what is left for a peer whose client has gone, and closes then.
+    pub(super) fn drain_peer(&mut self, now: Instant, key: u32) -> bool {
+        let Some(peer) = self.egress.peers.get_mut(key as usize) else {
+            return true;
+        };
+        // What the peer says goes nowhere, but left unread it would make the
+        // close a reset, which takes our last bytes with it.
+        let mut is_drained = false;
+        for _ in 0..READS_PER_TURN {
+            if !matches!(peer.read(&mut self.scratch), Ok(1..)) {
+                is_drained = true;
+                break;
+            }
+        }
+        if peer.write().is_err() || peer.is_flushed() {
+            self.close_peer(now, key);
+        }
+        is_drained
+    }
+    pub(super) fn close_peer(&mut self, now: Instant, key: u32) {
+        if let Some(peer) = self.egress.remove_peer(now, key) {
             self.server.handle_connection_closed(peer.connection);
         }
     }
