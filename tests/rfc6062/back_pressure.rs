@@ -16,7 +16,7 @@ fn what_the_client_wrote_before_it_closed_reaches_a_slow_peer() {
     let peer = Listener::v4();
     let mut session = allocated(&server, Transport::Tcp);
     let id = connected(&mut session, peer.address());
-    let (mut stream, _) = peer.accept();
+    let (stream, _) = peer.accept();
     let mut data = bound(&server, Transport::Tcp, &session.credentials, id);
     let sent = data.fill();
     data.end();
@@ -31,7 +31,7 @@ fn what_the_peer_wrote_before_it_closed_reaches_a_slow_client() {
     let peer = Listener::v4();
     let mut session = allocated(&server, Transport::Tcp);
     let id = connected(&mut session, peer.address());
-    let (mut stream, _) = peer.accept();
+    let (stream, _) = peer.accept();
     let mut data = bound(&server, Transport::Tcp, &session.credentials, id);
     let sent = stream.fill();
     drop(stream);
@@ -47,7 +47,7 @@ fn a_client_that_reads_is_served_while_its_peer_does_not() {
     let peer = Listener::v4();
     let mut session = allocated(&server, Transport::Tcp);
     let id = connected(&mut session, peer.address());
-    let (mut stream, _) = peer.accept();
+    let (stream, _) = peer.accept();
     let mut data = bound(&server, Transport::Tcp, &session.credentials, id);
     data.fill();
     let sent = stream.fill();
@@ -62,7 +62,7 @@ fn a_peer_that_reads_is_served_while_its_client_does_not() {
     let peer = Listener::v4();
     let mut session = allocated(&server, Transport::Tcp);
     let id = connected(&mut session, peer.address());
-    let (mut stream, _) = peer.accept();
+    let (stream, _) = peer.accept();
     let mut data = bound(&server, Transport::Tcp, &session.credentials, id);
     stream.fill();
     let sent = data.fill();
@@ -79,7 +79,7 @@ fn what_comes_after_the_peer_has_closed_reaches_nobody() {
     let peer = Listener::v4();
     let mut session = allocated(&server, Transport::Tcp);
     let first = connected(&mut session, peer.address());
-    let (mut stream, _) = peer.accept();
+    let (stream, _) = peer.accept();
     let mut old_data = bound(&server, Transport::Tcp, &session.credentials, first);
     stream.fill();
     drop(stream);
@@ -93,7 +93,7 @@ fn what_comes_after_the_peer_has_closed_reaches_nobody() {
         }
         answer.assert_error(446);
     };
-    let (mut stream, _) = peer.accept();
+    let (stream, _) = peer.accept();
     old_data.send(b"for the peer that has gone");
     let mut data = bound(&server, Transport::Tcp, &session.credentials, second);
     data.send(b"for the new one");
