@@ -16,7 +16,7 @@ fn what_the_client_wrote_before_it_closed_reaches_a_slow_peer() {
     let peer = Listener::v4();
     let mut session = allocated(&server, Transport::Tcp);
     let id = connected(&mut session, peer.address());
-    let (stream, _) = peer.accept();
+    let (mut stream, _) = peer.accept();
     let mut data = bound(&server, Transport::Tcp, &session.credentials, id);
     let sent = data.fill();
     data.end();
@@ -93,7 +93,7 @@ fn what_comes_after_the_peer_has_closed_reaches_nobody() {
         }
         answer.assert_error(446);
     };
-    let (stream, _) = peer.accept();
+    let (mut stream, _) = peer.accept();
     old_data.send(b"for the peer that has gone");
     let mut data = bound(&server, Transport::Tcp, &session.credentials, second);
     data.send(b"for the new one");
