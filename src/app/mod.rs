@@ -211,19 +211,9 @@ impl Running {
         service::stopping();
         let _ = self.stop.send(true);
         while self.listeners.join_next().await.is_some() {}
-        for worker in self.workers.iter() {
-            // A worker that has ended already needs no telling.
-            let _ = worker.try_send(Command::Stop);
-        }
-        let workers = Arc::clone(&self.workers);
-        drop(self.workers);
-        // The sinks went with the listeners, so this is the last owner.
-        let Ok(workers) = Arc::try_unwrap(workers) else {
-            return;
-        };
-        let joined =
-            tokio::task::spawn_blocking(|| workers.into_iter().for_each(WorkerHandle::join));
-        if tokio::time::timeout(STOP_TIMEOUT, joined).await.is_err() {
+        // In time or not at all: what is left ends with the process.
+        let stopped = supervise::stop(&self.workers);
+        if tokio::time::timeout(STOP_TIMEOUT, stopped).await.is_err() {
             warn!("workers did not stop in time");
         }
     }

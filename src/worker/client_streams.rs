@@ -182,6 +182,7 @@ impl Worker {
         // A full mailbox drops the client, as it does with new ones.
         let _ = sibling.map(|sibling| sibling.mailbox.try_send(Command::Client(client)));
     }
+
     pub(super) fn write_streams(&mut self, now: Instant) {
         let mut dirty = std::mem::take(&mut self.egress.dirty);
         dirty.sort_unstable();
@@ -258,7 +259,7 @@ impl Worker {
 }
 
 /// RFC 8489 has no number; a client speaks first and at once.
-const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How often a stream must be heard when it has no allocation.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);

@@ -157,10 +157,7 @@ impl Worker {
         let thread = thread::Builder::new()
             .name(name)
             .spawn(move || self.run())?;
-        Ok(WorkerHandle {
-            mailbox,
-            thread: Some(thread),
-        })
+        Ok(WorkerHandle { mailbox, thread })
     }
 
     fn run(mut self) {

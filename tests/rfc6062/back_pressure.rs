@@ -17,7 +17,7 @@ fn what_the_client_wrote_before_it_closed_reaches_a_slow_peer() {
     let mut session = allocated(&server, Transport::Tcp);
     let id = connected(&mut session, peer.address());
     let (mut stream, _) = peer.accept();
-    let mut data = bound(&server, Transport::Tcp, &session.credentials, id);
+    let data = bound(&server, Transport::Tcp, &session.credentials, id);
     let sent = data.fill();
     data.end();
     assert_eq!(stream.read_to_end(), sent);
@@ -63,7 +63,7 @@ fn a_peer_that_reads_is_served_while_its_client_does_not() {
     let mut session = allocated(&server, Transport::Tcp);
     let id = connected(&mut session, peer.address());
     let (stream, _) = peer.accept();
-    let mut data = bound(&server, Transport::Tcp, &session.credentials, id);
+    let data = bound(&server, Transport::Tcp, &session.credentials, id);
     stream.fill();
     let sent = data.fill();
     stream.receive_exactly(sent);

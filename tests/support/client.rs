@@ -215,16 +215,16 @@ impl Client {
 
     /// Writes until the server takes no more for a while; returns how many bytes
     /// it took. Plain TCP only.
-    pub(crate) fn fill(&mut self) -> usize {
-        match &mut self.wire {
+    pub(crate) fn fill(&self) -> usize {
+        match &self.wire {
             Wire::Tcp(stream) => fill(stream),
             Wire::Udp(_) | Wire::Tls(_) => unreachable!("only plain TCP can be filled"),
         }
     }
 
     /// Says that nothing more will be sent, and goes on reading. Plain TCP only.
-    pub(crate) fn end(&mut self) {
-        match &mut self.wire {
+    pub(crate) fn end(&self) {
+        match &self.wire {
             Wire::Tcp(stream) => stream.shutdown(Shutdown::Write).expect("it is open"),
             Wire::Udp(_) | Wire::Tls(_) => unreachable!("only plain TCP can be half closed"),
         }
@@ -341,7 +341,8 @@ pub(crate) fn fill(stream: &TcpStream) -> usize {
     let set = |timeout| stream.set_write_timeout(timeout);
     set(Some(SILENCE)).expect("a timeout above zero");
     let (mut sent, chunk) = (0, [7; 32 * 1024]);
-    while let Ok(written) = (&*stream).write(&chunk) {
+    let mut writer = stream;
+    while let Ok(written) = writer.write(&chunk) {
         sent += written;
     }
     set(old).expect("it was set before");
