@@ -263,3 +263,192 @@ pub(super) const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How often a stream must be heard when it has no allocation.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+    use crate::auth::{self, Directory};
+    use crate::turn::{
+        self, BudgetOptions, ConnectionId, NonceKey, PeerPolicy, QuotaLimits, RelayPorts, Shared,
+    };
+    use crate::worker::SharedLedger;
+
+    use mio::Events;
+    use std::sync::Arc;
+
+    use crate::clock;
+    use crate::turn::{FiveTuple, Server, Transport};
+    use crate::worker::event_loop::{Options, Prepared};
+    use crate::worker::peer_stream::Stage;
+
+    use super::*;
+
+    #[test]
+    fn a_stream_whose_peer_has_gone_does_not_write_to_the_next_one() {
+        let (mut worker, now) = worker();
+        let (key, mut client) = stream(&mut worker, now);
+        let (peer_key, _peer) = peer(&mut worker, ConnectionId(1));
+        join(&mut worker, key, peer_key);
+        let waiting = &mut worker.egress.streams[key as usize];
+        waiting.outbox.push_bytes(b"last words");
+        worker.close_peer(now, peer_key);
+        let (next_key, mut next) = peer(&mut worker, ConnectionId(2));
+        assert_eq!(next_key, peer_key, "the key is used again");
+
+        client.write_all(b"for the first peer").unwrap();
+        wait_for(&mut worker, Source::Stream(key));
+        worker.read_stream(now, clock::unix_now(), key);
+        worker.close_peer(now, next_key);
+        assert_eq!(read_all(&mut next), b"");
+        worker.write_streams(now);
+        assert_eq!(read_all(&mut client), b"last words");
+    }
+
+    #[test]
+    fn a_peer_whose_stream_has_gone_does_not_write_to_the_next_one() {
+        let (mut worker, now) = worker();
+        let (key, _client) = stream(&mut worker, now);
+        let (peer_key, mut peer) = peer(&mut worker, ConnectionId(1));
+        join(&mut worker, key, peer_key);
+        worker.egress.peers[peer_key as usize].push(b"last words");
+        worker.close_stream(now, key);
+        let (next_key, _next) = stream(&mut worker, now);
+        assert_eq!(next_key, key, "the key is used again");
+
+        peer.write_all(b"for the first client").unwrap();
+        wait_for(&mut worker, Source::Peer(peer_key));
+        worker.read_peer(now, peer_key);
+        let next = &worker.egress.streams[next_key as usize];
+        assert!(next.outbox.is_empty() && !next.is_closing);
+        assert_eq!(read_all(&mut peer), b"last words");
+    }
+
+    #[test]
+    fn a_reader_that_has_stopped_cannot_keep_a_closing_connection() {
+        let (mut worker, now) = worker();
+        let (key, _client) = stream(&mut worker, now);
+        let (peer_key, _peer) = peer(&mut worker, ConnectionId(1));
+        worker.egress.end_stream(now, key);
+        worker.egress.end_peer(now, peer_key);
+        worker.look_after_streams(now + Duration::from_secs(29));
+        assert_eq!(
+            (worker.egress.streams.len(), worker.egress.peers.len()),
+            (1, 1)
+        );
+
+        worker.look_after_streams(now + Duration::from_secs(30));
+        assert!(worker.egress.streams.is_empty() && worker.egress.peers.is_empty());
+        assert!(worker.egress.deadlines.is_empty());
+    }
+
+    #[test]
+    fn a_client_that_ends_its_side_still_gets_its_answers() {
+        let (mut worker, now) = worker();
+        let (key, mut client) = stream(&mut worker, now);
+        let mut request = vec![0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42];
+        request.extend([7; 12]);
+        client.write_all(&request).unwrap();
+        client.shutdown(std::net::Shutdown::Write).unwrap();
+        wait_for(&mut worker, Source::Stream(key));
+        worker.read_stream(now, clock::unix_now(), key);
+
+        assert_eq!(read_all(&mut client).len(), 32);
+        assert!(worker.egress.streams.is_empty());
+    }
+
+    fn worker() -> (Worker, Instant) {
+        let now = clock::now();
+        let options = turn::Options {
+            relay_addresses: Vec::new(),
+            relay_ports: 50_000..=50_001,
+            worker: 0,
+            workers: 1,
+            default_lifetime: Duration::from_secs(600),
+            max_lifetime: Duration::from_secs(600),
+            tcp_relay: true,
+            peer_policy: PeerPolicy::default(),
+            permissions_per_allocation: 1,
+            channels_per_allocation: 1,
+            budget: BudgetOptions {
+                per_prefix: 0,
+                total: 0,
+            },
+            bandwidth: None,
+        };
+        let directory = Directory::new(auth::Options {
+            realm: "example.org".to_owned(),
+            users: Vec::new(),
+            rest_secrets: Vec::new(),
+        });
+        let shared = Shared {
+            directory: Arc::new(directory),
+            nonce: NonceKey::new(now, &[1; 32]),
+            ledger: Arc::new(SharedLedger::new(QuotaLimits::default())),
+            relay_ports: Arc::new(RelayPorts::new(Vec::new(), 50_000..=50_001, 1)),
+        };
+        let server = Server::new(now, options, shared, [7; 32]);
+        let prepared = Prepared::all(1).unwrap().remove(0);
+        let options = Options { stream_queue: 1024 };
+        (
+            Worker::new(prepared, server, Vec::new(), options).unwrap(),
+            now,
+        )
+    }
+
+    fn stream(worker: &mut Worker, now: Instant) -> (u32, TcpStream) {
+        let (ours, client) = connection();
+        let five_tuple = FiveTuple {
+            client: client.local_addr().unwrap(),
+            server: client.peer_addr().unwrap(),
+            transport: Transport::Tcp,
+        };
+        let due = now + FIRST_REQUEST_TIMEOUT;
+        let stream = Stream::new(ours, None, five_tuple, 1024, due, Box::new(()));
+        (worker.egress.put_stream(stream).unwrap(), client)
+    }
+
+    fn peer(worker: &mut Worker, id: ConnectionId) -> (u32, TcpStream) {
+        let (ours, peer) = connection();
+        worker.egress.put_peer(ours, id, Stage::Waiting).unwrap();
+        (worker.egress.by_connection[&id], peer)
+    }
+
+    fn join(worker: &mut Worker, key: u32, peer_key: u32) {
+        worker.egress.streams[key as usize].mode = Mode::Joined(peer_key);
+        worker.egress.peers[peer_key as usize].stage = Stage::Joined(key);
+    }
+
+    /// A nonblocking end for the worker, and the other one.
+    fn connection() -> (mio::net::TcpStream, TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let theirs = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        theirs
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
+        let ours = listener.accept().unwrap().0;
+        ours.set_nonblocking(true).unwrap();
+        (mio::net::TcpStream::from_std(ours), theirs)
+    }
+
+    fn wait_for(worker: &mut Worker, source: Source) {
+        let mut events = Events::with_capacity(16);
+        let is_it = |event: &mio::event::Event| {
+            event.is_readable() && Source::from_token(event.token()) == source
+        };
+        while !events.iter().any(is_it) {
+            worker
+                .poll
+                .poll(&mut events, Some(Duration::from_secs(10)))
+                .unwrap();
+            assert!(!events.is_empty(), "nothing came");
+        }
+    }
+
+    fn read_all(socket: &mut TcpStream) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        socket.read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+}
