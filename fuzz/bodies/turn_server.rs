@@ -102,8 +102,9 @@ impl World {
             ledger: Arc::clone(&books) as Arc<dyn Ledger>,
             relay_ports: Arc::new(RelayPorts::new(base.relay_addresses, ports, WORKERS)),
         };
+        let seed = |worker: u16| [worker.to_le_bytes()[0]; 32];
         let node = |worker| Node {
-            server: Server::new(start, options(worker), shared.clone(), [7; 32]),
+            server: Server::new(start, options(worker), shared.clone(), seed(worker)),
             bound: BTreeMap::new(),
             connecting: BTreeSet::new(),
             connected: BTreeSet::new(),
