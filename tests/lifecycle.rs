@@ -62,6 +62,26 @@ fn a_stop_ends_with_success_and_frees_every_port() {
 }
 
 #[test]
+fn a_stop_accounts_for_every_allocation() {
+    let config = TestConfig::standard().set("server.workers", 4);
+    let Some(mut server) = Server::requires_own_server(config) else {
+        return;
+    };
+    let held: Vec<Session> = (0..200)
+        .map(|_| Session::allocated(&server, Transport::Udp))
+        .collect();
+    assert!(server.process().stop(), "the exit code is not 0");
+    // Has the whole log read.
+    server.process().kill();
+    let log = server.process().log();
+    assert_eq!(log.matches("server stopped").count(), held.len());
+    assert!(
+        log.trim_end().ends_with(r#""message":"stopped"}}"#),
+        "{log}"
+    );
+}
+
+#[test]
 fn a_user_removed_by_a_reload_loses_the_allocation() {
     let Some(mut server) = Server::requires_own_server(TestConfig::standard()) else {
         return;

@@ -1,12 +1,13 @@
 //! Where relay sockets are bound, and what clients are told about it.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use anyhow::Context as _;
 use tracing::{info, warn};
 
 use crate::config::{self, Config, RelayIp};
 use crate::net::addresses::{Family, default_source, interface_addresses, is_global};
+use crate::net::bind::relay_udp;
 use crate::net::discover::{Discovered, PublicAddress, PublicIp, discover};
 use crate::turn::RelayAddress;
 
@@ -48,8 +49,9 @@ pub(super) async fn find(config: &Config) -> anyhow::Result<Place> {
     let (relays, doubtful) = if fixed.is_empty() {
         of_public(&found)
     } else {
-        (of_fixed(&fixed, &found, is_automatic), Vec::new())
+        of_fixed(&fixed, &found, is_automatic)
     };
+    try_out(&relays)?;
     let mut own = interface_addresses().context("cannot list the addresses of this host")?;
     own.extend(
         relays
@@ -115,8 +117,13 @@ fn of_public(found: &Discovered) -> (Vec<RelayAddress>, Vec<IpAddr>) {
 }
 
 /// Relay addresses that are given, each with the public one at its position of
-/// its family. Automatic public addresses count only where they are global.
-fn of_fixed(fixed: &[IpAddr], found: &Discovered, is_automatic: bool) -> Vec<RelayAddress> {
+/// its family. Automatic public addresses count only where they are global; a
+/// private address without one is doubtful, since nobody said what the world sees.
+fn of_fixed(
+    fixed: &[IpAddr],
+    found: &Discovered,
+    is_automatic: bool,
+) -> (Vec<RelayAddress>, Vec<IpAddr>) {
     let public = |family: Family| {
         found
             .addresses
@@ -125,19 +132,41 @@ fn of_fixed(fixed: &[IpAddr], found: &Discovered, is_automatic: bool) -> Vec<Rel
             .filter(move |ip| Family::of(*ip) == family && (!is_automatic || is_global(*ip)))
     };
     let (mut v4, mut v6) = (public(Family::V4), public(Family::V6));
-    fixed
-        .iter()
-        .map(|&local| {
-            let next = match Family::of(local) {
-                Family::V4 => v4.next(),
-                Family::V6 => v6.next(),
-            };
-            // An address that is what it says, or only for this host, is not behind NAT.
-            let stands_alone = is_automatic && (is_global(local) || local.is_loopback());
-            let announced = next.filter(|_| !stands_alone).unwrap_or(local);
-            RelayAddress { local, announced }
-        })
-        .collect()
+    let mut doubtful = Vec::new();
+    let relays = fixed.iter().map(|&local| {
+        let next = match Family::of(local) {
+            Family::V4 => v4.next(),
+            Family::V6 => v6.next(),
+        };
+        // An address that is what it says, or only for this host, is not behind NAT.
+        let stands_alone = is_automatic && (is_global(local) || local.is_loopback());
+        let announced = next.filter(|_| !stands_alone);
+        if is_automatic && !stands_alone && announced.is_none() {
+            doubtful.push(local);
+        }
+        RelayAddress {
+            local,
+            announced: announced.unwrap_or(local),
+        }
+    });
+    let relays = relays.collect();
+    (relays, doubtful)
+}
+
+/// Tries every relay address once: one that is not on this host would let the
+/// server start and then refuse every client.
+fn try_out(relays: &[RelayAddress]) -> anyhow::Result<()> {
+    for relay in relays {
+        relay_udp(SocketAddr::new(relay.local, 0)).with_context(|| {
+            format!(
+                "cannot bind a relay socket to {}: write an address of this host in \
+                 turn.relay_ips (`ip address` lists them), and the one that the internet sees \
+                 in server.public_ips",
+                relay.local
+            )
+        })?;
+    }
+    Ok(())
 }
 
 fn spec(ip: &config::PublicIp) -> PublicIp {
@@ -211,6 +240,7 @@ mod tests {
         ]);
         let fixed = [ip("10.0.0.1"), ip("10.0.0.2"), ip("fd00::1")];
         let announced: Vec<_> = of_fixed(&fixed, &public, false)
+            .0
             .iter()
             .map(|r| r.announced)
             .collect();
@@ -222,14 +252,14 @@ mod tests {
     fn given_loopback_and_private_relays_stand_for_themselves_unless_nat_is_seen() {
         let private = found(&[("10.0.0.5", Some("10.0.0.5"), Origin::DefaultRoute)]);
         let fixed = [ip("127.0.0.1"), ip("192.168.1.5")];
-        let announced: Vec<_> = of_fixed(&fixed, &private, true)
-            .iter()
-            .map(|r| r.announced)
-            .collect();
+        let (relays, doubtful) = of_fixed(&fixed, &private, true);
+        let announced: Vec<_> = relays.iter().map(|r| r.announced).collect();
         assert_eq!(announced, fixed);
+        assert_eq!(doubtful, [ip("192.168.1.5")]);
 
         let nat = found(&[("8.8.4.4", Some("192.168.1.5"), Origin::Stun)]);
-        let relays = of_fixed(&[ip("192.168.1.5")], &nat, true);
+        let (relays, doubtful) = of_fixed(&[ip("192.168.1.5")], &nat, true);
+        assert!(doubtful.is_empty());
         assert_eq!(relays[0].announced, ip("8.8.4.4"));
     }
 }

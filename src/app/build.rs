@@ -148,7 +148,7 @@ pub(super) fn certificate(
     if config.listen.tls.is_empty() && config.listen.tcp.is_empty() {
         return Ok(None);
     }
-    let certified = match certified_key(config, place, now)? {
+    let certified = match certified_key(config, now)? {
         Some(certified) => certified,
         None => self_signed(config, place, now)?,
     };
@@ -158,7 +158,6 @@ pub(super) fn certificate(
 /// Loads the certificate from its files; `None` where it is made by us.
 pub(super) fn certified_key(
     config: &Config,
-    _place: &Place,
     now: UnixTime,
 ) -> anyhow::Result<Option<Arc<CertifiedKey>>> {
     match &config.tls.mode {
@@ -171,20 +170,40 @@ pub(super) fn certified_key(
     }
 }
 
-/// Whether two configurations differ in what only a restart can change.
-pub(super) fn needs_restart(old: &Config, new: &Config) -> bool {
-    let listeners = |c: &Config| {
+/// Names what differs between two configurations and only a restart can change.
+pub(super) fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    let listen = |c: &Config| {
         (
             c.listen.udp.clone(),
             c.listen.tcp.clone(),
             c.listen.tls.clone(),
         )
     };
-    let relay = |c: &Config| (c.turn.relay_ips.clone(), c.turn.relay_ports.clone());
-    listeners(old) != listeners(new)
-        || relay(old) != relay(new)
-        || old.server.public_ips != new.server.public_ips
-        || old.server.workers != new.server.workers
+    [
+        ("[listen]", listen(old) != listen(new)),
+        (
+            "server.public_ips",
+            old.server.public_ips != new.server.public_ips,
+        ),
+        (
+            "server.stun_servers",
+            old.server.stun_servers != new.server.stun_servers,
+        ),
+        ("server.workers", old.server.workers != new.server.workers),
+        ("turn.relay_ips", old.turn.relay_ips != new.turn.relay_ips),
+        (
+            "turn.relay_ports",
+            old.turn.relay_ports != new.turn.relay_ports,
+        ),
+        (
+            "limits.stream_queue",
+            old.limits.stream_queue != new.limits.stream_queue,
+        ),
+        ("log.format", old.log.format != new.log.format),
+    ]
+    .into_iter()
+    .filter_map(|(name, differs)| differs.then_some(name))
+    .collect()
 }
 
 /// Thirty-two random bytes.
@@ -196,7 +215,12 @@ pub(super) fn random() -> anyhow::Result<[u8; 32]> {
     Ok(bytes)
 }
 
-fn self_signed(config: &Config, place: &Place, now: UnixTime) -> anyhow::Result<Arc<CertifiedKey>> {
+/// Makes a certificate for every name and address that clients may use.
+pub(super) fn self_signed(
+    config: &Config,
+    place: &Place,
+    now: UnixTime,
+) -> anyhow::Result<Arc<CertifiedKey>> {
     let addresses = place.relays.iter().map(|relay| relay.announced.to_string());
     let mut names: Vec<String> = config
         .server

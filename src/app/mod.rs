@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
 use crate::clock;
-use crate::config::{self, Config, Source};
+use crate::config::{self, Config, Source, TlsMode};
 use crate::net::accept::{Acceptor, serve};
 use crate::net::bind;
 use crate::net::rate_limit::ConnectionLimit;
@@ -96,7 +96,9 @@ pub fn run(
 /// Everything that runs.
 struct Running {
     source: Source,
-    config: Config,
+    /// What listeners, workers and relay addresses were made from.
+    started_with: Config,
+    tls_mode: TlsMode,
     generated_secret: Option<Secret>,
     place: Place,
     log: LogLevel,
@@ -161,7 +163,8 @@ impl Running {
         log_listening(&serving);
         Ok(Self {
             source,
-            config,
+            tls_mode: config.tls.mode.clone(),
+            started_with: config,
             generated_secret,
             place,
             log,
@@ -208,19 +211,9 @@ impl Running {
         service::stopping();
         let _ = self.stop.send(true);
         while self.listeners.join_next().await.is_some() {}
-        for worker in self.workers.iter() {
-            // A worker that has ended already needs no telling.
-            let _ = worker.try_send(Command::Stop);
-        }
-        let workers = Arc::clone(&self.workers);
-        drop(self.workers);
-        // The sinks went with the listeners, so this is the last owner.
-        let Ok(workers) = Arc::try_unwrap(workers) else {
-            return;
-        };
-        let joined =
-            tokio::task::spawn_blocking(|| workers.into_iter().for_each(WorkerHandle::join));
-        if tokio::time::timeout(STOP_TIMEOUT, joined).await.is_err() {
+        // In time or not at all: what is left ends with the process.
+        let stopped = supervise::stop(&self.workers);
+        if tokio::time::timeout(STOP_TIMEOUT, stopped).await.is_err() {
             warn!("workers did not stop in time");
         }
     }
@@ -242,9 +235,18 @@ impl Running {
             warn!("{warning}");
         }
         let config = loaded.config;
-        let certified = build::certified_key(&config, &self.place, clock::unix_now())?;
-        if build::needs_restart(&self.config, &config) {
-            warn!("listeners, workers, relay addresses and ports change only with a restart");
+        let certified = match build::certified_key(&config, clock::unix_now())? {
+            None if self.tls_mode != config.tls.mode => {
+                Some(build::self_signed(&config, &self.place, clock::unix_now())?)
+            }
+            certified => certified,
+        };
+        let waiting = build::needs_restart(&self.started_with, &config);
+        if !waiting.is_empty() {
+            warn!(
+                "changed in the file, but takes a restart: {}",
+                waiting.join(", ")
+            );
         }
         if let (Some(current), Some(certified)) = (&self.certificate, certified) {
             current.swap(certified);
@@ -265,7 +267,7 @@ impl Running {
             )
             .await?;
         }
-        self.config = config;
+        self.tls_mode = config.tls.mode;
         Ok(())
     }
 }

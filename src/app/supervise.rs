@@ -59,6 +59,19 @@ pub(super) async fn worker_died(workers: Arc<Vec<WorkerHandle>>) {
     }
 }
 
+/// Tells every worker to stop, and waits until they have.
+pub(super) async fn stop(workers: &[WorkerHandle]) {
+    for worker in workers {
+        // One that has ended already needs no telling.
+        while !worker.is_finished() && worker.try_send(Command::Stop).is_err() {
+            sleep(SEND_PAUSE).await;
+        }
+    }
+    while !workers.iter().all(WorkerHandle::is_finished) {
+        sleep(STOP_PAUSE).await;
+    }
+}
+
 /// Puts a command into a worker's mailbox, waiting while that is full.
 pub(super) async fn send(worker: &WorkerHandle, command: Command) -> anyhow::Result<()> {
     let mut command = command;
@@ -142,3 +155,4 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const SUMMARY_INTERVAL: Duration = Duration::from_secs(60);
 const SEND_TRIES: u32 = 100;
 const SEND_PAUSE: Duration = Duration::from_millis(20);
+const STOP_PAUSE: Duration = Duration::from_millis(2);

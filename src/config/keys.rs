@@ -153,7 +153,7 @@ pub const KEYS: &[Key] = &[
     key("server.workers", integer(0, 1024), "0",
         "Threads that relay packets; 0 means one per core."),
     key("server.state_dir", Kind::Path, r#""/var/lib/turnstone""#,
-        "Directory for what must survive a restart."),
+        "Directory for what must survive a restart.").later(),
 
     key("listen.udp", Kind::Listeners, r#"["[::]:3478"]"#,
         "STUN and TURN over UDP."),
@@ -232,7 +232,7 @@ pub const KEYS: &[Key] = &[
     key("limits.bandwidth", Kind::Bitrate, EMPTY,
         "Relayed traffic of all users, both directions together; what exceeds it is dropped."),
     key("limits.unauthenticated_per_ip", Kind::Limit, "20",
-        "Answers per second to unauthenticated requests of one IPv4 address or IPv6 /64."),
+        "Answers per second to unauthenticated requests of one IPv4 address or IPv6 /64, for each worker."),
     key("limits.unauthenticated", Kind::Limit, "2000",
         "Answers per second to all unauthenticated requests together, for each worker."),
     key("limits.connections_per_ip", Kind::Limit, "100",

@@ -18,7 +18,8 @@ use super::allocation::{AllocateAnswer, Allocation, Stage};
 use super::bandwidth::Bucket;
 use super::counters::Traffic;
 use super::five_tuple::{Family, RelayId, Transport};
-use super::ledger::ReservationToken;
+use super::ledger::{Reservation, ReservationToken};
+use super::quota::QuotaReached;
 use super::refresh::whole_seconds;
 use super::refusal::Refusal;
 use super::relay_ports::{PortWish, RelayKind, RelayPort};
@@ -79,23 +80,18 @@ impl Server {
         if asked.token.is_none() && self.address_for(asked.family).is_none() {
             return Err(Refusal::FamilyNotSupported);
         }
-        // The quota.
-        let user = request.identity.user();
-        let client = request.path.five_tuple.client.ip();
-        let bandwidth = match self.ledger.acquire(now, user, client) {
-            Ok(bandwidth) => bandwidth,
-            Err(reached) => return Err(Refusal::Quota(reached)),
-        };
         // Step 5: the reserved port, if it is there and the same user's. Another
         // worker may have reserved it; from now on it is ours.
+        let user = request.identity.user();
         let claimed = match asked.token.map(|token| self.ledger.claim(token, user)) {
             None => None,
             Some(Some(port)) => Some(port),
-            Some(None) => {
-                self.ledger.release(user, client);
-                return Err(Refusal::NoPort);
-            }
+            Some(None) => return Err(Refusal::NoPort),
         };
+        let bandwidth = self.acquire(now, request, asked.wish).map_err(|reached| {
+            claimed.inspect(|port| self.relay_ports.release(*port));
+            Refusal::Quota(reached)
+        })?;
         let lifetime = self.lifetime(unix_now, request);
         let key = self.insert_pending(now, request, &asked, lifetime, bandwidth);
         if let Some(port) = claimed {
@@ -153,10 +149,14 @@ impl Server {
     }
 
     /// Lets go of the socket that a dying allocation is waiting for.
-    pub(super) fn abandon_bind(&mut self, stage: &Stage) {
-        let Stage::Pending(pending) = stage else {
+    pub(super) fn abandon_bind(&mut self, allocation: &Allocation) {
+        let Stage::Pending(pending) = &allocation.stage else {
             return;
         };
+        if pending.wish == PortWish::EvenPair {
+            let client = allocation.path.five_tuple.client.ip();
+            self.ledger.release(allocation.identity.user(), client);
+        }
         if let Some(relay) = pending.binding {
             self.relays[relay.0 as usize].owner = RelayOwner::Abandoned;
         }
@@ -167,6 +167,26 @@ impl Server {
         if let Some(port) = self.ledger.withdraw(token) {
             self.relay_ports.release(port);
         }
+    }
+
+    /// The quota: a port that is kept for a next allocation counts as one, or a
+    /// user could have all of them kept.
+    fn acquire(
+        &self,
+        now: Instant,
+        request: &Request<'_>,
+        wish: PortWish,
+    ) -> Result<Option<Arc<Bucket>>, QuotaReached> {
+        let user = request.identity.user();
+        let client = request.path.five_tuple.client.ip();
+        let bandwidth = self.ledger.acquire(now, user, client)?;
+        if wish == PortWish::EvenPair
+            && let Err(reached) = self.ledger.acquire(now, user, client)
+        {
+            self.ledger.release(user, client);
+            return Err(reached);
+        }
+        Ok(bandwidth)
     }
 
     fn repeat_allocate(&mut self, key: usize, request: &Request<'_>) -> Result<(), Refusal> {
@@ -367,14 +387,19 @@ impl Server {
 
     fn log_created(&self, key: usize) {
         let allocation = &self.allocations[key];
-        let Some((_, relay)) = allocation.relays.first() else {
-            return;
+        let relayed = |nth: usize| {
+            let relay = allocation
+                .relays
+                .get(nth)
+                .map(|(_, relay)| self.announced_address(*relay));
+            relay.map(tracing::field::display)
         };
         info!(
             client = %Redacted(allocation.path.five_tuple.client),
             transport = %allocation.path.five_tuple.transport,
             user = %Redacted(&**allocation.identity.username()),
-            relayed = %self.announced_address(*relay),
+            relayed = relayed(0),
+            relayed_too = relayed(1),
             lifetime = allocation.answer.lifetime.as_secs(),
             "allocation created"
         );
@@ -383,8 +408,13 @@ impl Server {
     fn reserve(&mut self, now: Instant, key: usize, port: RelayPort) -> ReservationToken {
         let mut token = [0; 8];
         self.rng.fill_bytes(&mut token);
-        let user = Arc::clone(self.allocations[key].identity.user());
-        self.ledger.reserve(token, port, user);
+        let allocation = &self.allocations[key];
+        let reservation = Reservation {
+            port,
+            user: Arc::clone(allocation.identity.user()),
+            client: allocation.path.five_tuple.client.ip(),
+        };
+        self.ledger.reserve(token, reservation);
         self.deadlines
             .set(now + RESERVATION_LIFETIME, Timer::Reservation(token));
         token

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// A limit in bytes per second with a burst of [`BURST`].
+/// A limit in bytes per second with a burst of a quarter of a second.
 #[derive(Debug)]
 pub struct Bucket {
     bytes_per_second: u64,

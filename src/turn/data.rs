@@ -1,4 +1,4 @@
-//! The Data indication (RFC 8656 section 11.4).
+//! The Data indication (RFC 8656 section 11.3).
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -32,10 +32,11 @@ pub trait Ledger: Send + Sync {
     /// Takes one allocation back that [`Ledger::acquire`] counted.
     fn release(&self, user: &Arc<str>, client: IpAddr);
 
-    /// Notes that `port` is kept for `user`'s next allocation, which names `token`.
-    fn reserve(&self, token: ReservationToken, port: RelayPort, user: Arc<str>);
+    /// Notes that a port is kept for a next allocation, which names `token`. The
+    /// caller has acquired a place for it; it is released with the reservation.
+    fn reserve(&self, token: ReservationToken, reservation: Reservation);
 
-    /// Takes a reservation out, for its `user` only.
+    /// Takes a reservation out, for its `user` only; acquire a place anew.
     fn claim(&self, token: ReservationToken, user: &str) -> Option<RelayPort>;
 
     /// Takes a reservation out whose time is over.
@@ -45,6 +46,17 @@ pub trait Ledger: Send + Sync {
 /// RESERVATION-TOKEN (RFC 8656 section 18.10).
 pub type ReservationToken = [u8; 8];
 
+/// A port that is kept for a next allocation.
+#[derive(Clone, Debug)]
+pub struct Reservation {
+    /// The port.
+    pub port: RelayPort,
+    /// Who may have it.
+    pub user: Arc<str>,
+    /// Where the client is for whom it is counted.
+    pub client: IpAddr,
+}
+
 /// One set of books.
 ///
 /// Allocations and relay ports bound its size: each reservation holds a port.
@@ -52,7 +64,7 @@ pub type ReservationToken = [u8; 8];
 pub struct Books {
     /// Allocations by user and address.
     pub quota: QuotaTable,
-    reservations: BTreeMap<ReservationToken, (RelayPort, Arc<str>)>,
+    reservations: BTreeMap<ReservationToken, Reservation>,
 }
 
 impl Books {
@@ -66,14 +78,14 @@ impl Books {
     }
 
     /// See [`Ledger::reserve`].
-    pub fn reserve(&mut self, token: ReservationToken, port: RelayPort, user: Arc<str>) {
-        self.reservations.insert(token, (port, user));
+    pub fn reserve(&mut self, token: ReservationToken, reservation: Reservation) {
+        self.reservations.insert(token, reservation);
     }
 
     /// See [`Ledger::claim`].
     pub fn claim(&mut self, token: ReservationToken, user: &str) -> Option<RelayPort> {
-        let (_, owner) = self.reservations.get(&token)?;
-        if **owner != *user {
+        let reservation = self.reservations.get(&token)?;
+        if *reservation.user != *user {
             return None;
         }
         self.withdraw(token)
@@ -81,7 +93,9 @@ impl Books {
 
     /// See [`Ledger::withdraw`].
     pub fn withdraw(&mut self, token: ReservationToken) -> Option<RelayPort> {
-        self.reservations.remove(&token).map(|(port, _)| port)
+        let reservation = self.reservations.remove(&token)?;
+        self.quota.release(&reservation.user, reservation.client);
+        Some(reservation.port)
     }
 
     /// Returns how many reservations wait.

@@ -42,7 +42,7 @@ pub use budget::BudgetOptions;
 pub use counters::{Counters, DropReason, Traffic};
 pub use five_tuple::{ClientPath, Family, FiveTuple, LinkId, RelayId, Transport};
 pub use icmp::IcmpError;
-pub use ledger::{Books, Ledger, ReservationToken};
+pub use ledger::{Books, Ledger, Reservation, ReservationToken};
 pub use nonce::NonceKey;
 pub use options::{Options, RelayAddress};
 pub use peer_policy::PeerPolicy;

@@ -1,4 +1,4 @@
-//! Refresh (RFC 8656 section 7.3): prolongs an allocation, or ends it.
+//! Refresh (RFC 8656 section 8): prolongs an allocation, or ends it.
 
 use std::time::{Duration, Instant};
 

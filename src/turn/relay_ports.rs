@@ -1,7 +1,7 @@
 //! The relay ports of a process: which are free, and whose the others are.
 //!
 //! One table for all workers, an atomic entry per port. A worker takes ports
-//! only from its own slice of the range, so that workers do not meet; any worker
+//! from its own slice of the range first, so that workers seldom meet; any worker
 //! may read whose a port is (a peer that is a relayed address of ours is reached
 //! in memory), take over a reserved one, and give back what it holds.
 
@@ -66,7 +66,8 @@ impl RelayPorts {
         }
     }
 
-    /// Takes a port of `address` out of the slice of `worker`, if one fits `wish`.
+    /// Takes a port of `address` that fits `wish`: out of the slice of `worker`, or
+    /// out of the whole range when that is used up.
     ///
     /// The search starts at a random place, so that ports are hard to guess.
     pub(super) fn take(
@@ -76,7 +77,19 @@ impl RelayPorts {
         wish: PortWish,
         rng: &mut impl Rng,
     ) -> Option<u16> {
-        let slice = slice(&self.range, worker, self.workers);
+        let own = slice(&self.range, worker, self.workers);
+        self.take_in(own, worker, address, wish, rng)
+            .or_else(|| self.take_in(self.range.clone(), worker, address, wish, rng))
+    }
+
+    fn take_in(
+        &self,
+        slice: RangeInclusive<u16>,
+        worker: u16,
+        address: usize,
+        wish: PortWish,
+        rng: &mut impl Rng,
+    ) -> Option<u16> {
         if slice.is_empty() {
             return None;
         }
@@ -251,6 +264,18 @@ mod tests {
             }
             assert_eq!(next, 65_536);
         }
+    }
+
+    #[test]
+    fn a_worker_whose_slice_is_used_up_takes_what_others_have_free() {
+        let mut rng = StdRng::seed_from_u64(3);
+        let pool = ports(50_000..=50_009, 2);
+        let given: Vec<u16> =
+            std::iter::from_fn(|| pool.take(1, 0, PortWish::Any, &mut rng)).collect();
+
+        assert_eq!(given.len(), 10);
+        assert!(given[..5].iter().all(|port| *port >= 50_004));
+        assert_eq!(pool.take(0, 0, PortWish::Any, &mut rng), None);
     }
 
     #[test]

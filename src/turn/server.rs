@@ -196,6 +196,15 @@ impl Server {
         }
     }
 
+    /// Ends every allocation, which logs its account; the last call before the
+    /// server is dropped. Clients are told nothing: they find out by themselves.
+    pub fn shut_down(&mut self, now: Instant) {
+        let keys: Vec<usize> = self.allocations.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            self.end_allocation(now, key, "server stopped");
+        }
+    }
+
     /// Sends new clients elsewhere from now on, or takes that back with `None`.
     ///
     /// Allocate is answered with 300 (Try Alternate) and ALTERNATE-SERVER;
@@ -257,7 +266,7 @@ impl Server {
         for (_, relay) in &allocation.relays {
             self.close_relay(*relay);
         }
-        self.abandon_bind(&allocation.stage);
+        self.abandon_bind(&allocation);
         if allocation.is_live() {
             self.counters.allocations_ended += 1;
             log_end(now, &allocation, relayed, reason);

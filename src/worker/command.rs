@@ -108,7 +108,7 @@ impl Mailbox {
 #[derive(Debug)]
 pub struct WorkerHandle {
     pub(super) mailbox: Mailbox,
-    pub(super) thread: Option<JoinHandle<()>>,
+    pub(super) thread: JoinHandle<()>,
 }
 
 impl WorkerHandle {
@@ -120,18 +120,10 @@ impl WorkerHandle {
         self.mailbox.try_send(command)
     }
 
-    /// Waits until the worker's thread has ended; call after `Command::Stop`.
-    pub fn join(mut self) {
-        if let Some(thread) = self.thread.take() {
-            // A panic was printed by the thread itself, and there is nothing to add.
-            let _ = thread.join();
-        }
-    }
-
     /// Whether the worker's thread has ended.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+        self.thread.is_finished()
     }
 }
 

@@ -34,7 +34,8 @@ pub(super) struct Egress {
     /// Indexed by `RelayId`, which the core hands out densely.
     pub(super) relays: Vec<Option<RelaySocket>>,
     pub(super) streams: Slab<Stream>,
-    pub(super) stream_deadlines: BTreeSet<(Instant, u32)>,
+    /// When the loop looks after a stream, or closes a peer connection.
+    pub(super) deadlines: BTreeSet<(Instant, Source)>,
     pub(super) peers: Slab<PeerStream>,
     pub(super) by_connection: BTreeMap<ConnectionId, u32>,
     pub(super) siblings: Vec<Option<Outgoing>>,
@@ -113,7 +114,7 @@ impl Egress {
     pub(super) fn carry_out_outputs(&mut self, now: Instant, server: &mut Server) {
         while let Some(output) = server.poll_output() {
             match output {
-                Output::Send { client, message } => self.send_message(client, &message),
+                Output::Send { client, message } => self.send_message(now, client, &message),
                 Output::BindRelay {
                     relay,
                     address,
@@ -158,7 +159,7 @@ impl Egress {
                         stream.moving = Some((worker, message));
                     }
                 }
-                Output::CloseConnection(connection) => self.close_connection(connection),
+                Output::CloseConnection(connection) => self.close_connection(now, connection),
             }
         }
     }
@@ -195,7 +196,7 @@ impl Egress {
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.registry
             .register(stream.socket_mut(), Source::Stream(key).token(), interest)?;
-        self.stream_deadlines.insert((stream.due, key));
+        self.deadlines.insert((stream.due, Source::Stream(key)));
         entry.insert(stream);
         Ok(key)
     }
@@ -203,29 +204,61 @@ impl Egress {
     /// Removes a stream from what the worker waits for; the caller tells the core.
     pub(super) fn remove_stream(&mut self, key: u32) -> Option<Stream> {
         let mut stream = self.streams.try_remove(key as usize)?;
-        self.stream_deadlines.remove(&(stream.due, key));
+        self.deadlines.remove(&(stream.due, Source::Stream(key)));
         // The epoll entry goes with the socket.
         let _ = self.registry.deregister(stream.socket_mut());
         Some(stream)
     }
 
+    /// Closes a stream as soon as it has written what waits, or after a while.
+    pub(super) fn end_stream(&mut self, now: Instant, key: u32) {
+        let Some(stream) = self.streams.get_mut(key as usize) else {
+            return;
+        };
+        if stream.is_closing {
+            return;
+        }
+        stream.is_closing = true;
+        let source = Source::Stream(key);
+        self.deadlines.remove(&(stream.due, source));
+        stream.due = now + CLOSING_TIME;
+        self.deadlines.insert((stream.due, source));
+        self.woken.push(source);
+    }
+
+    /// The same for a peer connection, when its stream is gone.
+    pub(super) fn end_peer(&mut self, now: Instant, key: u32) {
+        let Some(peer) = self.peers.get_mut(key as usize) else {
+            return;
+        };
+        let (source, due) = (Source::Peer(key), now + CLOSING_TIME);
+        peer.stage = Stage::Draining;
+        peer.due = Some(due);
+        self.deadlines.insert((due, source));
+        self.woken.push(source);
+    }
+
     /// Removes a peer connection, and closes the stream joined to it once its
     /// bytes are written.
-    pub(super) fn remove_peer(&mut self, key: u32) -> Option<PeerStream> {
+    pub(super) fn remove_peer(&mut self, now: Instant, key: u32) -> Option<PeerStream> {
         let mut peer = self.peers.try_remove(key as usize)?;
         self.by_connection.remove(&peer.connection);
+        if let Some(due) = peer.due {
+            self.deadlines.remove(&(due, Source::Peer(key)));
+        }
         // The epoll entry goes with the socket.
         let _ = self.registry.deregister(peer.socket_mut());
         if let Stage::Joined(stream) = peer.stage
-            && let Some(stream_ref) = self.streams.get_mut(stream as usize)
+            && let Some(joined) = self.streams.get_mut(stream as usize)
         {
-            stream_ref.is_closing = true;
-            self.woken.push(Source::Stream(stream));
+            // The key of the peer connection may soon be another one's.
+            joined.mode = Mode::Ended;
+            self.end_stream(now, stream);
         }
         Some(peer)
     }
 
-    fn send_message(&mut self, client: ClientPath, message: &[u8]) {
+    fn send_message(&mut self, now: Instant, client: ClientPath, message: &[u8]) {
         match Link::from_id(client.link) {
             Link::Front(index) => {
                 let front = &self.fronts[index as usize];
@@ -238,10 +271,11 @@ impl Egress {
                 let Some(stream) = self.stream_of(client, key) else {
                     return;
                 };
-                if !stream.outbox.push_message(message) {
-                    stream.is_closing = true;
+                if stream.outbox.push_message(message) {
+                    self.dirty.push(key);
+                } else {
+                    self.end_stream(now, key);
                 }
-                self.dirty.push(key);
             }
         }
     }
@@ -275,9 +309,9 @@ impl Egress {
         self.woken.push(Source::Peer(peer_key));
     }
 
-    fn close_connection(&mut self, connection: ConnectionId) {
+    fn close_connection(&mut self, now: Instant, connection: ConnectionId) {
         if let Some(&key) = self.by_connection.get(&connection) {
-            self.remove_peer(key);
+            self.remove_peer(now, key);
         }
     }
 
@@ -306,5 +340,9 @@ impl Egress {
 fn key_of(index: usize) -> u32 {
     u32::try_from(index).expect("fewer streams than file descriptors")
 }
+
+/// How long a connection may take to write its last bytes: its reader is slow,
+/// and may have stopped for good.
+const CLOSING_TIME: Duration = Duration::from_secs(30);
 
 const WARN_INTERVAL: Duration = Duration::from_secs(60);

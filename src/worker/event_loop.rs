@@ -15,21 +15,18 @@ use std::time::{Duration, Instant};
 use mio::{Events, Interest, Poll, Waker};
 use rtrb::Consumer;
 use slab::Slab;
-use tracing::{debug, error};
+use tracing::error;
 
 use crate::clock;
 use crate::net::udp::{RecvBatch, SendBatch, UdpEndpoint};
-use crate::stun::framing;
 use crate::turn::{ClientPath, FiveTuple, RelayId, Server, Transport, Verdict};
 use crate::unix_time::UnixTime;
 
-use super::command::{Command, DriverCounters, Mailbox, NewClient, Report, WorkerHandle};
+use super::command::{Command, DriverCounters, Mailbox, Report, WorkerHandle};
 use super::egress::{Egress, Front};
-use super::peer_stream::{PENDING_LIMIT, Stage};
 use super::relay_socket::{Socket, icmp_error};
 use super::sibling::{self, SiblingLinks};
 use super::source::{Link, Source};
-use super::stream::{Mode, Stream};
 
 /// Settings of the driver.
 #[derive(Clone, Copy, Debug)]
@@ -40,15 +37,15 @@ pub struct Options {
 
 /// One worker before its thread runs.
 pub struct Worker {
-    poll: Poll,
-    server: Server,
-    egress: Egress,
+    pub(super) poll: Poll,
+    pub(super) server: Server,
+    pub(super) egress: Egress,
     incoming: Vec<Option<Consumer<u8>>>,
     recv: RecvBatch,
     /// For stream reads and datagrams of siblings.
-    scratch: Box<[u8]>,
+    pub(super) scratch: Box<[u8]>,
     ready: VecDeque<Source>,
-    options: Options,
+    pub(super) options: Options,
     mailbox: Mailbox,
     receiver: Receiver<Command>,
     is_stopping: bool,
@@ -125,7 +122,7 @@ impl Worker {
             fronts: open,
             relays: Vec::new(),
             streams: Slab::new(),
-            stream_deadlines: BTreeSet::new(),
+            deadlines: BTreeSet::new(),
             peers: Slab::new(),
             by_connection: BTreeMap::new(),
             siblings: links.outgoing,
@@ -160,10 +157,7 @@ impl Worker {
         let thread = thread::Builder::new()
             .name(name)
             .spawn(move || self.run())?;
-        Ok(WorkerHandle {
-            mailbox,
-            thread: Some(thread),
-        })
+        Ok(WorkerHandle { mailbox, thread })
     }
 
     fn run(mut self) {
@@ -191,7 +185,7 @@ impl Worker {
         if !self.ready.is_empty() {
             return Some(Duration::ZERO);
         }
-        let streams = self.egress.stream_deadlines.first().map(|(at, _)| *at);
+        let streams = self.egress.deadlines.first().map(|(at, _)| *at);
         let next = self
             .server
             .poll_timeout()
@@ -334,7 +328,10 @@ impl Worker {
                 Command::SetAlternate(alternate) => self.server.set_alternate(alternate),
                 // The control side may have stopped waiting.
                 Command::Report(sender) => drop(sender.send(self.report())),
-                Command::Stop => self.is_stopping = true,
+                Command::Stop => {
+                    self.server.shut_down(now);
+                    self.is_stopping = true;
+                }
             }
             self.egress.carry_out_outputs(now, &mut self.server);
         }
@@ -350,339 +347,8 @@ impl Worker {
         }
     }
 
-    fn add_client(&mut self, now: Instant, unix_now: UnixTime, client: NewClient) {
-        let NewClient {
-            socket,
-            tls,
-            early,
-            unsent,
-            five_tuple,
-            permit,
-        } = client;
-        let socket = mio::net::TcpStream::from_std(socket);
-        let due = now + FIRST_REQUEST_TIMEOUT;
-        let limit = self.options.stream_queue;
-        let mut stream = Stream::new(socket, tls, five_tuple, limit, due, permit);
-        if !unsent.is_empty() {
-            stream.outbox.push_bytes(&unsent);
-        }
-        match self.egress.put_stream(stream) {
-            Ok(key) => {
-                self.handle_stream_bytes(now, unix_now, key, early);
-                // Bytes may wait in the TLS session already.
-                self.enqueue(Source::Stream(key), false);
-            }
-            Err(error) => debug!(%error, "cannot take over a stream"),
-        }
-    }
-
-    fn read_stream(&mut self, now: Instant, unix_now: UnixTime, key: u32) -> bool {
-        for _ in 0..READS_PER_TURN {
-            let Some(stream) = self.egress.streams.get_mut(key as usize) else {
-                return true;
-            };
-            if let Mode::Joined(peer) = stream.mode
-                && self
-                    .egress
-                    .peers
-                    .get(peer as usize)
-                    .is_some_and(|peer| !peer.has_room())
-            {
-                // The peer wakes this stream when it has written.
-                return true;
-            }
-            let len = match stream.read(&mut self.scratch) {
-                Ok(0) => {
-                    self.close_stream(now, key);
-                    return true;
-                }
-                Ok(len) => len,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.egress.dirty.push(key);
-                    return true;
-                }
-                Err(error) => {
-                    debug!(%error, "stream broke");
-                    self.close_stream(now, key);
-                    return true;
-                }
-            };
-            match stream.mode {
-                Mode::Framed if stream.inbox.is_empty() => {
-                    // The usual case: whole frames, handled where they were read.
-                    let bytes = std::mem::take(&mut self.scratch);
-                    self.handle_frames(now, unix_now, key, &bytes[..len]);
-                    self.scratch = bytes;
-                }
-                Mode::Framed => {
-                    let mut bytes = std::mem::take(&mut stream.inbox);
-                    bytes.extend_from_slice(&self.scratch[..len]);
-                    self.handle_frames(now, unix_now, key, &bytes);
-                }
-                Mode::Joined(peer) => {
-                    let bytes = std::mem::take(&mut self.scratch);
-                    self.forward_to_peer(now, peer, &bytes[..len]);
-                    self.scratch = bytes;
-                }
-            }
-        }
-        self.egress.dirty.push(key);
-        !self.egress.streams.contains(key as usize)
-    }
-
-    fn handle_stream_bytes(&mut self, now: Instant, unix_now: UnixTime, key: u32, bytes: Vec<u8>) {
-        if !bytes.is_empty() {
-            self.handle_frames(now, unix_now, key, &bytes);
-        }
-    }
-
-    /// Cuts `bytes` into frames and gives each to the core; keeps the rest for later.
-    fn handle_frames(&mut self, now: Instant, unix_now: UnixTime, key: u32, bytes: &[u8]) {
-        let Some(stream) = self.egress.streams.get(key as usize) else {
-            return;
-        };
-        let path = ClientPath {
-            five_tuple: stream.five_tuple,
-            link: Link::Stream(key).id(),
-        };
-        let mut rest = bytes;
-        loop {
-            let Some(stream) = self.egress.streams.get_mut(key as usize) else {
-                return;
-            };
-            if let Some((worker, mut early)) = stream.moving.take() {
-                early.extend_from_slice(rest);
-                return self.move_stream(key, worker, early);
-            }
-            if let Mode::Joined(peer) = stream.mode {
-                // Everything after ConnectionBind is the peer's (RFC 6062 section 5.4).
-                return self.forward_to_peer(now, peer, rest);
-            }
-            match framing::frame_len(rest) {
-                Ok(Some(len)) if len <= rest.len() => {
-                    stream.is_heard = true;
-                    let (frame, after) = rest.split_at(len);
-                    rest = after;
-                    let Self { server, egress, .. } = self;
-                    let verdict = server.handle_client_datagram(now, unix_now, path, frame);
-                    if matches!(verdict, Verdict::Consumed) {
-                        egress.carry_out_outputs(now, server);
-                    } else {
-                        egress.carry_out(verdict);
-                    }
-                }
-                Ok(_) => {
-                    // Bounded: a frame is at most 64 KiB and its header.
-                    stream.inbox = rest.to_vec();
-                    return;
-                }
-                Err(_) => {
-                    self.egress.counters.broken_streams += 1;
-                    return self.close_stream(now, key);
-                }
-            }
-        }
-    }
-
-    /// Gives a stream to the worker that holds what its client asks for.
-    fn move_stream(&mut self, key: u32, worker: u16, early: Vec<u8>) {
-        let Some(stream) = self.egress.remove_stream(key) else {
-            return;
-        };
-        let client = Box::new(stream.into_client(early));
-        let sibling = self
-            .egress
-            .siblings
-            .get(usize::from(worker))
-            .and_then(Option::as_ref);
-        // A full mailbox drops the client, as it does with new ones.
-        let _ = sibling.map(|sibling| sibling.mailbox.try_send(Command::Client(client)));
-    }
-
-    fn forward_to_peer(&mut self, now: Instant, key: u32, bytes: &[u8]) {
-        let Some(peer) = self.egress.peers.get_mut(key as usize) else {
-            return;
-        };
-        self.server
-            .handle_connection_data(now, peer.connection, true, bytes.len());
-        peer.push(bytes);
-        if peer.write().is_err() {
-            self.close_peer(key);
-        }
-    }
-
-    fn accept_peer(&mut self, now: Instant, relay: RelayId) -> bool {
-        for _ in 0..ACCEPTS_PER_TURN {
-            let Some(Some(socket)) = self.egress.relays.get(relay.0 as usize) else {
-                return true;
-            };
-            let Socket::Tcp(listener) = &socket.kind else {
-                return true;
-            };
-            let Ok((socket, peer)) = listener.accept() else {
-                return true;
-            };
-            let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-            let Some(id) = self.server.handle_peer_connection(now, relay, peer) else {
-                continue;
-            };
-            if self.egress.put_peer(socket, id, Stage::Waiting).is_err() {
-                self.server.handle_connection_closed(id);
-            }
-            self.egress.carry_out_outputs(now, &mut self.server);
-        }
-        false
-    }
-
-    fn read_peer(&mut self, now: Instant, key: u32) -> bool {
-        let Some(peer) = self.egress.peers.get_mut(key as usize) else {
-            return true;
-        };
-        match peer.stage {
-            Stage::Connecting => {
-                match peer.connect_result() {
-                    None => return true,
-                    Some(Ok(())) => {
-                        peer.stage = Stage::Waiting;
-                        self.server.handle_peer_connected(now, peer.connection);
-                    }
-                    Some(Err(_)) => {
-                        let connection = peer.connection;
-                        self.egress.remove_peer(key);
-                        self.server.handle_peer_failed(now, connection);
-                    }
-                }
-                self.egress.carry_out_outputs(now, &mut self.server);
-                true
-            }
-            Stage::Waiting => true,
-            Stage::Joined(stream) => self.copy_from_peer(now, key, stream),
-        }
-    }
-
-    fn copy_from_peer(&mut self, now: Instant, key: u32, stream_key: u32) -> bool {
-        for _ in 0..READS_PER_TURN {
-            let Egress {
-                peers,
-                streams,
-                woken,
-                dirty,
-                ..
-            } = &mut self.egress;
-            let (Some(peer), Some(stream)) = (
-                peers.get_mut(key as usize),
-                streams.get_mut(stream_key as usize),
-            ) else {
-                self.close_peer(key);
-                return true;
-            };
-            let had_room = peer.has_room();
-            if peer.write().is_err() || (peer.is_closing && peer.is_flushed()) {
-                self.close_peer(key);
-                return true;
-            }
-            if !had_room && peer.has_room() {
-                woken.push(Source::Stream(stream_key));
-            }
-            if stream.outbox.len() >= PENDING_LIMIT {
-                // The stream wakes this peer when it has written.
-                return true;
-            }
-            match peer.read(&mut self.scratch) {
-                Ok(0) => {
-                    self.close_peer(key);
-                    return true;
-                }
-                Ok(len) => {
-                    self.server
-                        .handle_connection_data(now, peer.connection, false, len);
-                    stream.outbox.push_bytes(&self.scratch[..len]);
-                    dirty.push(stream_key);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
-                Err(_) => {
-                    self.close_peer(key);
-                    return true;
-                }
-            }
-        }
-        false
-    }
-
-    fn write_streams(&mut self, now: Instant) {
-        let mut dirty = std::mem::take(&mut self.egress.dirty);
-        dirty.sort_unstable();
-        dirty.dedup();
-        for key in dirty.drain(..) {
-            let Some(stream) = self.egress.streams.get_mut(key as usize) else {
-                continue;
-            };
-            let is_broken = stream.write().is_err();
-            let has_room = stream.outbox.len() < PENDING_LIMIT;
-            if is_broken || (stream.is_closing && stream.is_flushed()) {
-                self.close_stream(now, key);
-            } else if let Mode::Joined(peer) = stream.mode
-                && has_room
-                && self
-                    .egress
-                    .peers
-                    .get(peer as usize)
-                    .is_some_and(|peer| !peer.is_queued)
-            {
-                self.egress.woken.push(Source::Peer(peer));
-            }
-        }
-        // Keeps its capacity; nothing was added meanwhile.
-        self.egress.dirty = dirty;
-    }
-
-    /// Closes streams that came to nothing, and sets the next look at the others.
-    fn look_after_streams(&mut self, now: Instant) {
-        while let Some(&(due, key)) = self.egress.stream_deadlines.first() {
-            if due > now {
-                return;
-            }
-            self.egress.stream_deadlines.pop_first();
-            let Some(stream) = self.egress.streams.get_mut(key as usize) else {
-                continue;
-            };
-            let is_used = std::mem::take(&mut stream.is_heard)
-                || stream.mode != Mode::Framed
-                || self.server.has_allocation(&stream.five_tuple);
-            stream.due = now + IDLE_TIMEOUT;
-            self.egress.stream_deadlines.insert((stream.due, key));
-            if !is_used {
-                self.egress.counters.idle_streams += 1;
-                self.close_stream(now, key);
-            }
-        }
-    }
-
-    fn close_stream(&mut self, now: Instant, key: u32) {
-        let Some(mut stream) = self.egress.remove_stream(key) else {
-            return;
-        };
-        stream.close();
-        match stream.mode {
-            Mode::Framed => self.server.handle_client_closed(now, stream.five_tuple),
-            Mode::Joined(peer_key) => {
-                if let Some(peer) = self.egress.peers.get_mut(peer_key as usize) {
-                    peer.is_closing = true;
-                    self.egress.woken.push(Source::Peer(peer_key));
-                }
-            }
-        }
-        self.egress.carry_out_outputs(now, &mut self.server);
-    }
-
-    fn close_peer(&mut self, key: u32) {
-        if let Some(peer) = self.egress.remove_peer(key) {
-            self.server.handle_connection_closed(peer.connection);
-        }
-    }
-
     /// Puts a source into the queue unless it is there already.
-    fn enqueue(&mut self, source: Source, has_errors: bool) {
+    pub(super) fn enqueue(&mut self, source: Source, has_errors: bool) {
         if has_errors
             && let Source::Relay(relay) = source
             && let Some(Some(socket)) = self.egress.relays.get_mut(relay.0 as usize)
@@ -728,12 +394,5 @@ const DATAGRAMS_PER_TURN: usize = 256;
 /// A front socket carries all its clients, a relay socket a few peers of one: with
 /// equal shares the clients would starve as soon as many relays are busy.
 const FRONT_READS_PER_TURN: usize = 16;
-const READS_PER_TURN: usize = 4;
-const ACCEPTS_PER_TURN: usize = 16;
+pub(super) const READS_PER_TURN: usize = 4;
 const ERRORS_PER_TURN: usize = 16;
-
-/// RFC 8489 has no number; a client speaks first and at once.
-const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How often a stream must be heard when it has no allocation.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);

@@ -4,11 +4,13 @@
 //! TCP and TLS clients and one `turn::Server`; workers share nothing on the data
 //! path but byte rings between each two. Read `event_loop.rs` first.
 
+mod client_streams;
 mod command;
 mod egress;
 mod event_loop;
 mod outbox;
 mod peer_stream;
+mod peer_streams;
 mod relay_socket;
 mod shared_ledger;
 mod sibling;

@@ -1,6 +1,7 @@
 //! One peer connection of a TCP allocation (RFC 6062).
 
 use std::io::{self, Read as _, Write as _};
+use std::time::Instant;
 
 use mio::net::TcpStream;
 
@@ -15,8 +16,8 @@ pub(super) struct PeerStream {
     /// Bytes from the client that the peer has not taken yet.
     pending: Vec<u8>,
     pub(super) is_queued: bool,
-    /// Close as soon as `pending` is written.
-    pub(super) is_closing: bool,
+    /// When it is closed whatever happens, once it is draining.
+    pub(super) due: Option<Instant>,
 }
 
 /// How far the connection has come.
@@ -28,6 +29,8 @@ pub(super) enum Stage {
     Waiting,
     /// Joined with the stream of this key.
     Joined(u32),
+    /// That stream has closed: it closes as soon as `pending` is written.
+    Draining,
 }
 
 impl PeerStream {
@@ -38,7 +41,7 @@ impl PeerStream {
             stage,
             pending: Vec::new(),
             is_queued: false,
-            is_closing: false,
+            due: None,
         }
     }
 

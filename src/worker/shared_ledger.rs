@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::turn::{
-    Books, Bucket, Ledger, QuotaLimits, QuotaReached, QuotaTable, RelayPort, ReservationToken,
+    Books, Bucket, Ledger, QuotaLimits, QuotaReached, QuotaTable, RelayPort, Reservation,
+    ReservationToken,
 };
 
 /// A `Books` that workers share.
@@ -46,8 +47,8 @@ impl Ledger for SharedLedger {
         self.books().quota.release(user, client);
     }
 
-    fn reserve(&self, token: ReservationToken, port: RelayPort, user: Arc<str>) {
-        self.books().reserve(token, port, user);
+    fn reserve(&self, token: ReservationToken, reservation: Reservation) {
+        self.books().reserve(token, reservation);
     }
 
     fn claim(&self, token: ReservationToken, user: &str) -> Option<RelayPort> {

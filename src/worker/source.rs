@@ -5,7 +5,7 @@ use mio::Token;
 use crate::turn::{LinkId, RelayId};
 
 /// Something that can become ready.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Source {
     /// The mailbox, or a ring of a sibling.
     Mailbox,

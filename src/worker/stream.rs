@@ -40,6 +40,8 @@ pub(super) enum Mode {
     Framed,
     /// A data connection of RFC 6062, joined to the peer connection with this key.
     Joined(u32),
+    /// One whose peer connection has closed: what still comes in goes nowhere.
+    Ended,
 }
 
 impl Stream {

@@ -1,10 +1,10 @@
 //! What the tests of RFC 6062 share: TCP allocations, TCP peers, data connections.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read, Write, copy, sink};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use crate::support::answer::{Answer, Frame};
-use crate::support::client::Client;
+use crate::support::client::{Client, fill};
 use crate::support::credentials::Credentials;
 use crate::support::server::Server;
 use crate::support::session::Session;
@@ -133,6 +133,27 @@ impl PeerStream {
     #[track_caller]
     pub(crate) fn send(&mut self, data: &[u8]) {
         self.0.write_all(data).unwrap();
+    }
+
+    /// Writes until the server takes no more for a while; returns how many bytes
+    /// it took.
+    pub(crate) fn fill(&self) -> usize {
+        fill(&self.0)
+    }
+
+    /// Reads until `length` bytes are there.
+    #[track_caller]
+    pub(crate) fn receive_exactly(&self, length: usize) {
+        self.0.set_read_timeout(Some(PATIENCE)).unwrap();
+        let received = copy(&mut (&self.0).take(length as u64), &mut sink()).unwrap();
+        assert_eq!(received, length as u64, "the server closed the connection");
+    }
+
+    /// Reads to the end, which must be no reset; returns how many bytes came.
+    #[track_caller]
+    pub(crate) fn read_to_end(&mut self) -> usize {
+        self.0.set_read_timeout(Some(PATIENCE)).unwrap();
+        usize::try_from(copy(&mut self.0, &mut sink()).unwrap()).unwrap()
     }
 
     #[track_caller]

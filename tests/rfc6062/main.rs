@@ -17,6 +17,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod back_pressure;
 mod data_connection;
 mod section_5_1_allocate;
 mod section_5_2_connect;

@@ -18,7 +18,7 @@ use super::answer::{Answer, Frame};
 use super::server::Server;
 use super::tls;
 use super::wire::{Class, Draft, HEADER, method};
-use super::{PATIENCE, Transport, time_left};
+use super::{PATIENCE, SILENCE, Transport, time_left};
 
 /// First retransmission over UDP. RFC 8489 section 6.2.1 asks for at least 500 ms.
 const RETRANSMISSION: Duration = Duration::from_millis(1000);
@@ -213,6 +213,23 @@ impl Client {
         received
     }
 
+    /// Writes until the server takes no more for a while; returns how many bytes
+    /// it took. Plain TCP only.
+    pub(crate) fn fill(&self) -> usize {
+        match &self.wire {
+            Wire::Tcp(stream) => fill(stream),
+            Wire::Udp(_) | Wire::Tls(_) => unreachable!("only plain TCP can be filled"),
+        }
+    }
+
+    /// Says that nothing more will be sent, and goes on reading. Plain TCP only.
+    pub(crate) fn end(&self) {
+        match &self.wire {
+            Wire::Tcp(stream) => stream.shutdown(Shutdown::Write).expect("it is open"),
+            Wire::Udp(_) | Wire::Tls(_) => unreachable!("only plain TCP can be half closed"),
+        }
+    }
+
     /// Panics unless the server closes the stream.
     #[track_caller]
     pub(crate) fn assert_closed_by_server(&mut self) {
@@ -316,6 +333,20 @@ fn frame_length(stream: &[u8]) -> Option<usize> {
         return Some(HEADER + length);
     }
     Some((4 + length).next_multiple_of(4))
+}
+
+/// Writes into `stream` until nothing fits for [`SILENCE`].
+pub(crate) fn fill(stream: &TcpStream) -> usize {
+    let old = stream.write_timeout().expect("a socket has options");
+    let set = |timeout| stream.set_write_timeout(timeout);
+    set(Some(SILENCE)).expect("a timeout above zero");
+    let (mut sent, chunk) = (0, [7; 32 * 1024]);
+    let mut writer = stream;
+    while let Ok(written) = writer.write(&chunk) {
+        sent += written;
+    }
+    set(old).expect("it was set before");
+    sent
 }
 
 fn udp_socket(server: SocketAddr, source: SocketAddr) -> UdpSocket {

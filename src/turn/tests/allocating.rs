@@ -331,6 +331,39 @@ fn a_reserved_port_that_nobody_takes_is_freed_after_thirty_seconds() {
 }
 
 #[test]
+fn a_reserved_port_counts_as_the_allocation_it_is_kept_for() {
+    let limits = QuotaLimits {
+        per_user: 2,
+        ..QuotaLimits::default()
+    };
+    let mut sim = Sim::with(options(), limits);
+    let clients = [4000, 4001, 4002].map(|port| sim.client(&format!("192.0.2.1:{port}"), ALICE));
+    let pair = |b: &mut Builder<'_>| {
+        udp_transport(b);
+        b.attribute(AttributeType::EVEN_PORT, &[0x80]);
+    };
+    let first = sim.request(&clients[0], Method::ALLOCATE, pair);
+    let token = first.message().attribute(AttributeType::RESERVATION_TOKEN);
+    let token = token.unwrap().to_vec();
+    // The allocation ends, and with the port kept there is room for one more.
+    sim.request(&clients[0], Method::REFRESH, |b| {
+        b.u32(AttributeType::LIFETIME, 0);
+    });
+    let again = sim.request(&clients[1], Method::ALLOCATE, pair);
+    assert_eq!((again.code(), sim.reservations()), (Some(486), 1));
+    let plain = sim.request(&clients[1], Method::ALLOCATE, udp_transport);
+    plain.expect_success();
+
+    let other = sim.request(&clients[2], Method::ALLOCATE, udp_transport);
+    assert_eq!(other.code(), Some(486));
+    let kept = sim.request(&clients[2], Method::ALLOCATE, |b| {
+        udp_transport(b);
+        b.attribute(AttributeType::RESERVATION_TOKEN, &token);
+    });
+    kept.expect_success();
+}
+
+#[test]
 fn a_port_that_one_worker_reserved_can_be_taken_at_another_and_comes_back() {
     let two = |worker| Options {
         worker,
@@ -453,4 +486,16 @@ fn a_client_that_disconnects_loses_its_allocation() {
     sim.carry_out();
 
     assert!(sim.bound.is_empty());
+}
+
+#[test]
+fn a_server_that_stops_ends_every_allocation_and_tells_clients_nothing() {
+    let mut sim = Sim::new();
+    sim.allocated("192.0.2.1:1", ALICE);
+    sim.allocated("192.0.2.1:2", BOB);
+    sim.server.shut_down(sim.now);
+    sim.carry_out();
+
+    assert_eq!(sim.server.counters().allocations_ended, 2);
+    assert!(sim.bound.is_empty() && sim.sent.is_empty());
 }

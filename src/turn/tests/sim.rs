@@ -75,8 +75,8 @@ impl Ledger for TestLedger {
         self.books().quota.release(user, client);
     }
 
-    fn reserve(&self, token: ReservationToken, port: RelayPort, user: Arc<str>) {
-        self.books().reserve(token, port, user);
+    fn reserve(&self, token: ReservationToken, reservation: Reservation) {
+        self.books().reserve(token, reservation);
     }
 
     fn claim(&self, token: ReservationToken, user: &str) -> Option<RelayPort> {
