@@ -30,8 +30,12 @@ const MAX_ARREARS: f64 = 2000.0;
 /// How long a run sends before it counts, in nanoseconds.
 const WARM_UP: u64 = 150_000_000;
 
-/// The queue of packets in a stream that counts as overload, in nanoseconds.
-const MAX_STREAM_DELAY: u32 = 20_000_000;
+/// The part of what is sent during the measured time that has to come out during
+/// it: buffers hide overload, megabytes of them for longer than a run lasts.
+const MIN_IN_TIME: f64 = 0.97;
+
+/// The median delay that counts as overload, in nanoseconds.
+const MAX_DELAY: u32 = 20_000_000;
 
 /// All clients and peers.
 pub struct Generator {
@@ -227,7 +231,8 @@ impl Generator {
         run
     }
 
-    /// Finds the highest rate with less than 0.1 % loss, by raising and halving.
+    /// Finds the highest rate with less than 0.1 % loss and no growing queue, by
+    /// raising and halving.
     pub fn search(&mut self, start: f64, seconds: f64) -> Found {
         let (mut good, mut bad) = (0.0_f64, f64::INFINITY);
         let mut found = Found {
@@ -271,11 +276,8 @@ impl Generator {
         let mut tries = 0;
         loop {
             let run = self.run(rate, seconds, self.options.burst);
-            // A byte stream hides overload in its buffers: ask for a short queue.
-            let is_queued = self.streams.is_some()
-                && run
-                    .median_delay()
-                    .is_some_and(|delay| delay > MAX_STREAM_DELAY);
+            let is_queued = (run.seen as f64) < MIN_IN_TIME * run.sent as f64
+                || run.median_delay().is_some_and(|delay| delay > MAX_DELAY);
             let passed = run.loss() < 0.001 && !is_queued;
             tries += 1;
             if passed || run.loss() > 0.05 || tries == 3 {
