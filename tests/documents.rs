@@ -1,5 +1,4 @@
-//! Holds the written pages to what is there: links lead somewhere, and samples
-//! are the files that other tests load.
+//! Holds the written pages to what is there: links lead somewhere.
 
 #![expect(clippy::unwrap_used, reason = "an unreadable page is a failed test")]
 
@@ -22,19 +21,6 @@ fn every_link_leads_somewhere() {
         }
     }
     assert!(dead.is_empty(), "\n{}", dead.join("\n"));
-}
-
-#[test]
-fn the_readme_shows_the_minimal_example() {
-    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
-    let example = repository().join("config/examples/minimal.toml");
-    let example = fs::read_to_string(example).unwrap();
-    let without_comments: Vec<&str> = example
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .collect();
-    let shown = without_comments.join("\n");
-    assert!(readme.contains(shown.trim()), "{shown}");
 }
 
 #[test]
