@@ -120,13 +120,13 @@ fn the_watchdog_is_fed() {
 
 #[test]
 fn a_secret_can_be_handed_over_as_a_credential() {
-    let config = format!("{CONFIG}\n[turn.rest]\nsecrets_file = \"rest.secret\"\n");
+    let config = format!("{CONFIG}\n[turn.rest]\nsecrets_file = \"turn-rest\"\n");
     let machine = Machine::boot(
         &config,
         include_str!("../systemd/drop-ins/credentials.conf"),
     );
     machine.run(&["mkdir", "-m", "700", "/etc/turnstone/secrets"]);
-    machine.write("etc/turnstone/secrets/rest.secret", "shared with nobody\n");
+    machine.write("etc/turnstone/secrets/turn-rest", "shared with nobody\n");
     machine.systemctl("start");
 
     let output = relay_between_two_clients(&machine, "-W", "carol", "shared with nobody");
