@@ -3,7 +3,7 @@
 //!
 //! The bytes themselves never pass here; the driver copies them and reports how many.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use rand::{Rng as _, RngExt as _};
@@ -194,6 +194,22 @@ impl Server {
     pub(super) fn handle_connection_timeout(&mut self, now: Instant, id: ConnectionId) {
         self.outputs.push_back(Output::CloseConnection(id));
         self.handle_peer_failed(now, id);
+    }
+
+    /// Closes the connections of an allocation to those peers it may not or
+    /// cannot have any more; a Connect that waits is answered 447.
+    pub(super) fn end_connections_to(
+        &mut self,
+        now: Instant,
+        key: usize,
+        is_ended: impl Fn(IpAddr) -> bool,
+    ) {
+        let mut ended = self.allocations[key].connections.clone();
+        ended.retain(|id| is_ended(self.connections[id].peer.ip()));
+        for id in ended {
+            self.outputs.push_back(Output::CloseConnection(id));
+            self.handle_peer_failed(now, id);
+        }
     }
 
     /// Closes what hangs on a dying allocation.
