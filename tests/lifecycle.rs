@@ -199,6 +199,36 @@ fn a_bad_file_is_refused_and_the_old_one_stays() {
 }
 
 #[test]
+fn a_renewed_credential_is_for_a_new_allocation_of_the_same_user() {
+    let secret = "a secret of the website";
+    let config = TestConfig::standard()
+        .set("turn.rest.secrets", strings(&[secret]))
+        .set("limits.allocations_per_user", 2);
+    let Some(server) = Server::requires_own_server(config) else {
+        return;
+    };
+    let issued = |ttl| {
+        let expiry = clock::unix_now().plus(Duration::from_secs(ttl));
+        rest_account(&format!("{}:carol", expiry.0), secret)
+    };
+    let start = |account: Account| {
+        let client = Client::connect(&server, Transport::Udp);
+        Session::start(client, account, Scheme::Sha1)
+    };
+    let mut session = start(issued(600));
+    session.allocate();
+    let first = session.credentials.clone();
+    session.credentials.account = issued(1200);
+    session.refresh(None).assert_error(441);
+    session.credentials = first;
+    session.refresh(None).assert_success();
+
+    start(issued(1200)).allocate();
+    let third = start(issued(1800)).request(&Draft::allocate());
+    third.assert_error(486);
+}
+
+#[test]
 fn an_allocation_ends_when_its_credential_expires() {
     let secret = "a shared secret of the organization";
     let config = TestConfig::standard().set("turn.rest.secrets", strings(&[secret]));
