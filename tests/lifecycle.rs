@@ -21,7 +21,7 @@ use support::peer::{Peer, is_free};
 use support::server::Server;
 use support::session::Session;
 use support::wire::Draft;
-use support::{Transport, over_each_transport, wait_until};
+use support::{SILENCE, Transport, over_each_transport, wait_until};
 
 #[test]
 fn after_a_restart_a_refresh_gets_437_and_the_client_can_start_anew() {
@@ -79,6 +79,30 @@ fn a_stop_accounts_for_every_allocation() {
         log.trim_end().ends_with(r#""message":"stopped"}}"#),
         "{log}"
     );
+}
+
+#[test]
+fn without_descriptors_it_refuses_newcomers_and_recovers() {
+    let Some(mut server) = Server::requires_own_server(TestConfig::standard()) else {
+        return;
+    };
+    let mut held = Session::allocated(&server, Transport::Udp);
+    let mut waiting = Session::open(&server, Transport::Udp);
+    let free = server.process().lowest_free_descriptor();
+    server.process().limit_descriptors(free);
+    waiting.request(&Draft::allocate()).assert_error(508);
+    // The kernel connects it; the server cannot take it over yet.
+    let mut newcomer = Client::connect(&server, Transport::Tcp);
+    newcomer.send(&Draft::binding().bytes());
+    held.refresh(None).assert_success();
+    assert!(newcomer.receive_within(4 * SILENCE).is_none());
+    let log = server.process().log();
+    assert_eq!(log.matches("cannot accept a connection").count(), 1);
+    assert_eq!(log.matches("cannot open a relay socket").count(), 1);
+
+    server.process().limit_descriptors(1024);
+    newcomer.receive();
+    waiting.allocate();
 }
 
 #[test]
@@ -154,7 +178,7 @@ fn peer_policy_and_quotas_change_with_a_reload() {
     });
     // Nor does the permission from before open the way any longer.
     session.send(peer.address(), b"data");
-    assert!(peer.receive_within(support::SILENCE).is_none());
+    assert!(peer.receive_within(SILENCE).is_none());
     let mut second = Session::open(&server, Transport::Udp);
     second.request(&Draft::allocate()).assert_error(486);
 }
@@ -172,6 +196,36 @@ fn a_bad_file_is_refused_and_the_old_one_stays() {
     });
     session.refresh(None).assert_success();
     Session::allocated(&server, Transport::Udp);
+}
+
+#[test]
+fn a_renewed_credential_is_for_a_new_allocation_of_the_same_user() {
+    let secret = "a secret of the website";
+    let config = TestConfig::standard()
+        .set("turn.rest.secrets", strings(&[secret]))
+        .set("limits.allocations_per_user", 2);
+    let Some(server) = Server::requires_own_server(config) else {
+        return;
+    };
+    let issued = |ttl| {
+        let expiry = clock::unix_now().plus(Duration::from_secs(ttl));
+        rest_account(&format!("{}:carol", expiry.0), secret)
+    };
+    let start = |account: Account| {
+        let client = Client::connect(&server, Transport::Udp);
+        Session::start(client, account, Scheme::Sha1)
+    };
+    let mut session = start(issued(600));
+    session.allocate();
+    let first = session.credentials.clone();
+    session.credentials.account = issued(1200);
+    session.refresh(None).assert_error(441);
+    session.credentials = first;
+    session.refresh(None).assert_success();
+
+    start(issued(1200)).allocate();
+    let third = start(issued(1800)).request(&Draft::allocate());
+    third.assert_error(486);
 }
 
 #[test]

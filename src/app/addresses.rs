@@ -51,6 +51,12 @@ pub(super) async fn find(config: &Config) -> anyhow::Result<Place> {
     } else {
         of_fixed(&fixed, &found, is_automatic)
     };
+    anyhow::ensure!(
+        relays.len() <= MAX_RELAY_ADDRESSES,
+        "{} relay addresses are more than the {MAX_RELAY_ADDRESSES} that can be served; \
+         list fewer in turn.relay_ips",
+        relays.len()
+    );
     try_out(&relays)?;
     let mut own = interface_addresses().context("cannot list the addresses of this host")?;
     own.extend(
@@ -183,6 +189,9 @@ fn fixed_relay(ip: &RelayIp) -> Option<IpAddr> {
         RelayIp::Address(ip) => Some(*ip),
     }
 }
+
+/// One byte names a relay address between workers.
+const MAX_RELAY_ADDRESSES: usize = 256;
 
 #[cfg(test)]
 mod tests {

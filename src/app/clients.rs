@@ -27,10 +27,11 @@ pub(super) fn sink(workers: Arc<Vec<WorkerHandle>>) -> Box<dyn Fn(Accepted) + Se
             return;
         }
         let turn = next.fetch_add(1, Ordering::Relaxed) % workers.len();
-        let index = peer_connection_worker(&accepted.early).unwrap_or(turn);
-        let Some(worker) = workers.get(index) else {
-            return;
-        };
+        // Any worker can say that there is no such connection.
+        let index = peer_connection_worker(&accepted.early)
+            .filter(|index| *index < workers.len())
+            .unwrap_or(turn);
+        let worker = &workers[index];
         let client = accepted.client;
         if worker
             .try_send(Command::Client(Box::new(new_client(accepted))))

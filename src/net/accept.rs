@@ -18,6 +18,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
+use crate::clock;
 use crate::net::addresses::unmap;
 use crate::net::rate_limit::{Admission, ConnectionLimit};
 use crate::net::sniff::{Sniff, sniff};
@@ -62,6 +63,7 @@ pub async fn serve(
 ) {
     let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
     let mut tasks = JoinSet::new();
+    let mut warned_at = None;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -71,9 +73,14 @@ pub async fn serve(
         while tasks.try_join_next().is_some() {}
         let (socket, client) = match accepted {
             Ok((socket, client)) => (socket, unmap(client)),
+            // The client gave up while it waited.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
             Err(error) => {
                 // No descriptors or memory: more of the same would spin.
-                warn!(%error, "cannot accept a connection");
+                if warned_at.is_none_or(|at| clock::now() >= at + WARN_INTERVAL) {
+                    warned_at = Some(clock::now());
+                    warn!(%error, "cannot accept a connection");
+                }
                 sleep(ACCEPT_PAUSE).await;
                 continue;
             }
@@ -172,6 +179,9 @@ pub const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_HANDSHAKES: usize = 2048;
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The same trouble is worth one line a minute.
+const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A STUN request with credentials fits.
 const EARLY_LEN: usize = 1024;

@@ -34,17 +34,43 @@ impl Bucket {
         self.bytes_per_second
     }
 
+    /// Takes `bytes` out at `now` that have passed already, on credit if need be:
+    /// a byte stream cannot drop any, but it can wait until [`Self::has_room`].
+    pub fn spend(&self, now: Instant, bytes: usize) {
+        let now = self.at(now);
+        let cost = self.cost(bytes);
+        let _ = self
+            .paid_at
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |paid_at| {
+                Some(paid_at.max(now).saturating_add(cost))
+            });
+    }
+
+    /// Whether [`Self::take`] would pass something at `now`.
+    #[must_use]
+    pub fn has_room(&self, now: Instant) -> bool {
+        self.paid_at.load(Ordering::Relaxed) <= self.at(now).saturating_add(nanoseconds(BURST))
+    }
+
     /// Takes `bytes` out at `now`; false when the limit is reached.
     #[must_use]
     pub fn take(&self, now: Instant, bytes: usize) -> bool {
-        let now = nanoseconds(now.saturating_duration_since(self.origin));
-        let cost = (bytes as u64).saturating_mul(1_000_000_000) / self.bytes_per_second;
+        let (now, cost) = (self.at(now), self.cost(bytes));
         let limit = now.saturating_add(nanoseconds(BURST));
         self.paid_at
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |paid_at| {
                 (paid_at <= limit).then(|| paid_at.max(now).saturating_add(cost))
             })
             .is_ok()
+    }
+
+    fn at(&self, now: Instant) -> u64 {
+        nanoseconds(now.saturating_duration_since(self.origin))
+    }
+
+    /// Returns how many nanoseconds pay for `bytes`.
+    fn cost(&self, bytes: usize) -> u64 {
+        (bytes as u64).saturating_mul(1_000_000_000) / self.bytes_per_second
     }
 }
 
@@ -80,5 +106,16 @@ mod tests {
         let passed = (0..1_000).filter(|_| bucket.take(later, 1_000)).count();
 
         assert_eq!(passed, 26);
+    }
+
+    #[test]
+    fn what_was_spent_on_credit_is_paid_before_more_passes() {
+        let start = crate::clock::now();
+        let bucket = Bucket::new(start, 100_000);
+        bucket.spend(start, 100_000);
+
+        assert!(!bucket.has_room(start + Duration::from_millis(740)));
+        assert!(!bucket.take(start + Duration::from_millis(740), 1));
+        assert!(bucket.has_room(start + Duration::from_millis(750)));
     }
 }

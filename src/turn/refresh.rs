@@ -102,6 +102,7 @@ impl Server {
             .permissions
             .retain(|p| Family::of(p.ip) != family);
         allocation.channels.retain(|c| c.relay != relay);
+        self.end_connections_to(now, key, |peer| Family::of(peer) == family);
         self.close_relay(relay);
     }
 }

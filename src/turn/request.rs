@@ -133,7 +133,8 @@ impl Server {
         if request.message.method() == Method::CONNECTION_BIND {
             return self.handle_connection_bind(request);
         }
-        // RFC 8656 section 5: other requests need an allocation, and its user.
+        // RFC 8656 section 5: other requests need an allocation, and its user. A
+        // REST credential with another expiry is another username: 441.
         let Some(key) = request
             .allocation
             .filter(|key| self.allocations[*key].is_live())

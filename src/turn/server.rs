@@ -173,7 +173,8 @@ impl Server {
     }
 
     /// Takes new settings after a reload, and ends what they no longer allow:
-    /// allocations of users who are gone, permissions and channels of denied peers.
+    /// allocations of users who are gone, permissions, channels and connections of
+    /// denied peers.
     ///
     /// The fixed fields of [`Options`] keep their values.
     pub fn reconfigure(&mut self, now: Instant, options: Options, directory: Arc<Directory>) {
@@ -192,7 +193,7 @@ impl Server {
                 self.end_allocation(now, key, "user removed");
                 continue;
             }
-            self.revoke_denied_peers(key);
+            self.revoke_denied_peers(now, key);
         }
     }
 
@@ -286,14 +287,18 @@ impl Server {
         self.relay_ports.release(place);
     }
 
-    fn revoke_denied_peers(&mut self, key: usize) {
-        let policy = &self.options.peer_policy;
-        let own = &self.options.relay_addresses;
+    fn revoke_denied_peers(&mut self, now: Instant, key: usize) {
+        // Out of `self` for as long as `self` changes.
+        let policy = std::mem::take(&mut self.options.peer_policy);
+        let own = std::mem::take(&mut self.options.relay_addresses);
         let is_own = |ip: IpAddr| own.iter().any(|a| a.local == ip || a.announced == ip);
         let is_denied = |ip: IpAddr| !is_own(ip) && policy.check(ip).is_err();
         let allocation = &mut self.allocations[key];
         allocation.permissions.retain(|p| !is_denied(p.ip));
         allocation.channels.retain(|c| !is_denied(c.peer.ip()));
+        self.end_connections_to(now, key, is_denied);
+        self.options.peer_policy = policy;
+        self.options.relay_addresses = own;
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! The bytes themselves never pass here; the driver copies them and reports how many.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use rand::{Rng as _, RngExt as _};
@@ -120,20 +120,34 @@ impl Server {
         self.forget_connection(id);
     }
 
-    /// Counts bytes that the driver copied over a joined connection, and asks
-    /// whether more may follow now; false means: wait a moment before reading on.
+    /// Whether the bandwidth limits let bytes pass over a joined connection now;
+    /// false means: read nothing, and ask again a moment later.
+    #[must_use]
+    pub fn may_copy(&self, now: Instant, id: ConnectionId) -> bool {
+        let Some(connection) = self.connections.get(&id) else {
+            return true;
+        };
+        let user = self.allocations[connection.allocation]
+            .user_bandwidth
+            .as_ref();
+        let all = self.options.bandwidth.as_ref();
+        user.into_iter()
+            .chain(all)
+            .all(|bucket| bucket.has_room(now))
+    }
+
+    /// Counts bytes that the driver copied over a joined connection.
     pub fn handle_connection_data(
         &mut self,
         now: Instant,
         id: ConnectionId,
         is_from_client: bool,
         bytes: usize,
-    ) -> bool {
+    ) {
         let Some(connection) = self.connections.get(&id) else {
-            return true;
+            return;
         };
-        let key = connection.allocation;
-        let allocation = &mut self.allocations[key];
+        let allocation = &mut self.allocations[connection.allocation];
         let (of_allocation, of_all) = if is_from_client {
             (&mut allocation.from_client, &mut self.counters.from_clients)
         } else {
@@ -141,7 +155,10 @@ impl Server {
         };
         of_allocation.add(bytes);
         of_all.add(bytes);
-        self.may_pass(now, key, bytes)
+        let user = allocation.user_bandwidth.as_ref();
+        for bucket in user.into_iter().chain(self.options.bandwidth.as_ref()) {
+            bucket.spend(now, bytes);
+        }
     }
 
     pub(super) fn insert_connection(
@@ -177,6 +194,22 @@ impl Server {
     pub(super) fn handle_connection_timeout(&mut self, now: Instant, id: ConnectionId) {
         self.outputs.push_back(Output::CloseConnection(id));
         self.handle_peer_failed(now, id);
+    }
+
+    /// Closes the connections of an allocation to those peers it may not or
+    /// cannot have any more; a Connect that waits is answered 447.
+    pub(super) fn end_connections_to(
+        &mut self,
+        now: Instant,
+        key: usize,
+        is_ended: impl Fn(IpAddr) -> bool,
+    ) {
+        let mut ended = self.allocations[key].connections.clone();
+        ended.retain(|id| is_ended(self.connections[id].peer.ip()));
+        for id in ended {
+            self.outputs.push_back(Output::CloseConnection(id));
+            self.handle_peer_failed(now, id);
+        }
     }
 
     /// Closes what hangs on a dying allocation.

@@ -49,17 +49,15 @@ impl Worker {
                 return true;
             };
             if let Mode::Joined(peer) = stream.mode
-                && self
-                    .egress
-                    .peers
-                    .get(peer as usize)
-                    .is_some_and(|peer| !peer.has_room())
+                && !self.may_read_for_peer(now, key, peer)
             {
-                // The peer wakes this stream when it has written. The event may
-                // have meant that the socket takes bytes again.
+                // The event may have meant that the socket takes bytes again.
                 self.egress.dirty.push(key);
                 return true;
             }
+            let Some(stream) = self.egress.streams.get_mut(key as usize) else {
+                return true;
+            };
             let len = match stream.read(&mut self.scratch) {
                 Ok(0) => {
                     self.close_stream(now, key);

@@ -36,6 +36,9 @@ pub(super) struct Egress {
     pub(super) streams: Slab<Stream>,
     /// When the loop looks after a stream, or closes a peer connection.
     pub(super) deadlines: BTreeSet<(Instant, Source)>,
+    /// Joined sources that a bandwidth limit keeps from being read until `resume_at`.
+    pub(super) paused: BTreeSet<Source>,
+    pub(super) resume_at: Option<Instant>,
     pub(super) peers: Slab<PeerStream>,
     pub(super) by_connection: BTreeMap<ConnectionId, u32>,
     pub(super) siblings: Vec<Option<Outgoing>>,

@@ -123,6 +123,8 @@ impl Worker {
             relays: Vec::new(),
             streams: Slab::new(),
             deadlines: BTreeSet::new(),
+            paused: BTreeSet::new(),
+            resume_at: None,
             peers: Slab::new(),
             by_connection: BTreeMap::new(),
             siblings: links.outgoing,
@@ -186,11 +188,9 @@ impl Worker {
             return Some(Duration::ZERO);
         }
         let streams = self.egress.deadlines.first().map(|(at, _)| *at);
-        let next = self
-            .server
-            .poll_timeout()
+        let next = [self.server.poll_timeout(), streams, self.egress.resume_at]
             .into_iter()
-            .chain(streams)
+            .flatten()
             .min()?;
         Some(next.saturating_duration_since(now))
     }
@@ -200,6 +200,7 @@ impl Worker {
         self.server.handle_timeout(now);
         self.egress.carry_out_outputs(now, &mut self.server);
         self.look_after_streams(now);
+        self.resume_paused(now);
         for _ in 0..self.ready.len() {
             let Some(source) = self.ready.pop_front() else {
                 break;

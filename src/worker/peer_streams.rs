@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::turn::RelayId;
 
@@ -14,6 +14,35 @@ use super::relay_socket::Socket;
 use super::source::Source;
 
 impl Worker {
+    /// Whether the bytes of a stream may be read for its peer connection; if not,
+    /// something wakes the stream when they may.
+    pub(super) fn may_read_for_peer(&mut self, now: Instant, key: u32, peer_key: u32) -> bool {
+        let Some(peer) = self.egress.peers.get(peer_key as usize) else {
+            return true;
+        };
+        if !self.server.may_copy(now, peer.connection) {
+            self.pause(now, Source::Stream(key));
+            return false;
+        }
+        // The peer wakes the stream when it has written.
+        peer.has_room()
+    }
+
+    /// Looks at a source again a moment later.
+    fn pause(&mut self, now: Instant, source: Source) {
+        self.egress.paused.insert(source);
+        self.egress.resume_at.get_or_insert(now + PAUSE);
+    }
+
+    /// Looks again at the sources whose pause is over.
+    pub(super) fn resume_paused(&mut self, now: Instant) {
+        if self.egress.resume_at.take_if(|at| *at <= now).is_some() {
+            for source in std::mem::take(&mut self.egress.paused) {
+                self.enqueue(source, false);
+            }
+        }
+    }
+
     pub(super) fn forward_to_peer(&mut self, now: Instant, key: u32, bytes: &[u8]) {
         let Some(peer) = self.egress.peers.get_mut(key as usize) else {
             return;
@@ -103,6 +132,10 @@ impl Worker {
                 // The stream wakes this peer when it has written.
                 return true;
             }
+            if !self.server.may_copy(now, peer.connection) {
+                self.pause(now, Source::Peer(key));
+                return true;
+            }
             match peer.read(&mut self.scratch) {
                 Ok(0) => {
                     self.close_peer(now, key);
@@ -151,6 +184,9 @@ impl Worker {
     }
 }
 
+/// How long a joined connection over its bandwidth limit is left alone.
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// Limit on the work per turn and listener.
 const ACCEPTS_PER_TURN: usize = 16;
 
@@ -159,7 +195,6 @@ mod tests {
     use std::io::{Read as _, Write as _};
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
     use std::sync::Arc;
-    use std::time::Duration;
 
     use mio::Events;
 

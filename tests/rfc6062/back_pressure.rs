@@ -2,6 +2,10 @@
 //! that could go on, and nothing reaches anybody else (RFC 6062 sections 5.4
 //! and 5.5).
 
+use std::time::Duration;
+
+use turnstone::clock;
+
 use crate::data_connection::{Listener, allocated, bound, connect, connected};
 use crate::support::Transport;
 use crate::support::config::TestConfig;
@@ -100,4 +104,26 @@ fn what_comes_after_the_peer_has_closed_reaches_nobody() {
     stream.assert_receives(b"for the new one");
     data.send(b"still there");
     stream.assert_receives(b"still there");
+}
+
+#[test]
+fn a_bandwidth_limit_slows_a_joined_connection_and_loses_nothing() {
+    // 125,000 bytes per second, and a quarter of a second's worth at once.
+    let config = TestConfig::tcp_relay().set("limits.bandwidth", "1Mbit/s");
+    let Some(server) = Server::requires_own_server(config) else {
+        return;
+    };
+    let peer = Listener::v4();
+    let mut session = allocated(&server, Transport::Tcp);
+    let id = connected(&mut session, peer.address());
+    let (mut stream, _) = peer.accept();
+    let mut data = bound(&server, Transport::Tcp, &session.credentials, id);
+    let payload: Vec<u8> = (0..150_000_u32).map(|i| (i % 251) as u8).collect();
+    let start = clock::now();
+    data.send(&payload);
+    stream.assert_receives(&payload);
+    stream.send(&payload);
+    assert!(data.receive_exactly(payload.len()) == payload);
+    let took = clock::now() - start;
+    assert!(took > Duration::from_millis(1_200), "{took:?}");
 }

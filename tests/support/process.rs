@@ -75,6 +75,27 @@ impl Process {
         assert!(status.success(), "SIG{name} could not be sent");
     }
 
+    /// The number that the next descriptor of the process gets.
+    pub(crate) fn lowest_free_descriptor(&self) -> usize {
+        let is_open = |number: &usize| {
+            let path = format!("/proc/{}/fd/{number}", self.id());
+            std::fs::symlink_metadata(path).is_ok()
+        };
+        (0..)
+            .find(|number| !is_open(number))
+            .expect("some are free")
+    }
+
+    /// Lets the process have descriptors below this number and no more.
+    pub(crate) fn limit_descriptors(&self, count: usize) {
+        let status = Command::new("prlimit")
+            .args(["--pid", &self.id().to_string()])
+            .arg(format!("--nofile={count}:"))
+            .status()
+            .expect("prlimit exists");
+        assert!(status.success(), "the limit could not be set");
+    }
+
     /// Ends the process at once, as a crash would.
     pub(crate) fn kill(&mut self) {
         // It may have ended by itself, which is what we want.

@@ -132,6 +132,59 @@ fn peer_connections_end_with_their_allocation() {
 }
 
 #[test]
+fn a_reload_ends_connections_to_peers_that_are_denied_now() {
+    let mut sim = Sim::new();
+    let (alice, _) = tcp_allocated(&mut sim, "192.0.2.1:4000");
+    let other = SocketAddr::from(([9, 9, 9, 10], 5000));
+    for peer in [PEER, other] {
+        connect(&mut sim, &alice, peer);
+    }
+    let (denied, allowed) = (sim.connects[0].0, sim.connects[1].0);
+    sim.server.handle_peer_connected(sim.now, denied);
+    sim.carry_out();
+    let policy = PeerPolicy::new(vec![], vec![PEER.ip().into()], vec![]);
+    let new = Options {
+        peer_policy: policy,
+        ..options()
+    };
+    let users = directory(&[ALICE, BOB]);
+    sim.server.reconfigure(sim.now, new, users);
+    sim.carry_out();
+
+    assert_eq!(sim.closed_connections, [denied]);
+    sim.sent.clear();
+    sim.server.handle_peer_connected(sim.now, allowed);
+    sim.carry_out();
+    sim.answer().expect_success();
+}
+
+#[test]
+fn connections_of_a_family_end_with_its_relayed_address() {
+    let mut sim = Sim::new();
+    let alice = sim.client_over("192.0.2.1:4000", ALICE, Transport::Tcp);
+    let both = sim.request(&alice, Method::ALLOCATE, |b| {
+        tcp_transport(b);
+        b.u32(AttributeType::ADDITIONAL_ADDRESS_FAMILY, 2 << 24);
+    });
+    both.expect_success();
+    let peer_v6: SocketAddr = "[2606:4700::1]:5000".parse().unwrap();
+    for peer in [PEER, peer_v6] {
+        connect(&mut sim, &alice, peer);
+    }
+    let of_v6 = sim.connects[1].0;
+    sim.server.handle_peer_connected(sim.now, of_v6);
+    sim.carry_out();
+    sim.sent.clear();
+    let half = sim.request(&alice, Method::REFRESH, |b| {
+        b.u32(AttributeType::LIFETIME, 0);
+        b.u32(AttributeType::REQUESTED_ADDRESS_FAMILY, 2 << 24);
+    });
+    half.expect_success();
+
+    assert_eq!(sim.closed_connections, [of_v6]);
+}
+
+#[test]
 fn a_tcp_allocation_has_no_channels_and_no_even_port() {
     let mut sim = Sim::new();
     let (alice, _) = tcp_allocated(&mut sim, "192.0.2.1:4000");
