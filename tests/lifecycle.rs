@@ -20,7 +20,7 @@ use support::credentials::{Scheme, rest_account};
 use support::peer::{Peer, is_free};
 use support::server::Server;
 use support::session::Session;
-use support::wire::Draft;
+use support::wire::{Draft, TCP, attribute, method};
 use support::{SILENCE, Transport, over_each_transport, wait_until};
 
 #[test]
@@ -103,6 +103,25 @@ fn without_descriptors_it_refuses_newcomers_and_recovers() {
     server.process().limit_descriptors(1024);
     newcomer.receive();
     waiting.allocate();
+}
+
+#[test]
+fn a_tcp_peer_that_came_while_there_was_no_descriptor_is_announced_later() {
+    let Some(mut server) = Server::requires_own_server(TestConfig::tcp_relay()) else {
+        return;
+    };
+    let mut session = Session::open(&server, Transport::Tcp);
+    session.allocate_with(Draft::request(method::ALLOCATE).transport(TCP));
+    session.permit(&["127.0.0.1:9".parse().unwrap()]);
+    let free = server.process().lowest_free_descriptor();
+    server.process().limit_descriptors(free);
+    let peer = std::net::TcpStream::connect(session.relayed()).unwrap();
+    assert!(session.client.receive_within(SILENCE).is_none());
+
+    server.process().limit_descriptors(1024);
+    let attempt = session.client.receive().stun();
+    let from = attempt.address(attribute::XOR_PEER_ADDRESS);
+    assert_eq!(from, peer.local_addr().unwrap());
 }
 
 #[test]

@@ -44,6 +44,13 @@ impl Identity {
         &self.username
     }
 
+    /// Whether both are the same user with the same username. A name alone may be a
+    /// static user's and have the form of a REST credential as well.
+    #[must_use]
+    pub fn is_same_user(&self, other: &Self) -> bool {
+        self.username == other.username && self.user == other.user
+    }
+
     /// Returns who quotas are counted for: the username without its expiry, so
     /// that a user gains nothing by fetching more REST credentials. A REST
     /// username that is nothing but an expiry names nobody and counts for itself.

@@ -192,7 +192,7 @@ impl Server {
     fn repeat_allocate(&mut self, key: usize, request: &Request<'_>) -> Result<(), Refusal> {
         let allocation = &self.allocations[key];
         if allocation.answer.transaction != request.message.transaction_id()
-            || allocation.identity.username() != request.identity.username()
+            || !allocation.identity.is_same_user(&request.identity)
         {
             return Err(Refusal::AllocationMismatch);
         }

@@ -44,7 +44,7 @@ impl Server {
         }
         // It belongs to the same user.
         let owner = &self.allocations[connection.allocation].identity;
-        if owner.username() != request.identity.username() {
+        if !owner.is_same_user(&request.identity) {
             return Err(Refusal::WrongCredentials);
         }
         connection.stage = ConnectionStage::Joined;

@@ -141,7 +141,8 @@ impl Server {
         else {
             return Err(Refusal::AllocationMismatch);
         };
-        if self.allocations[key].identity.username() != request.identity.username() {
+        let owner = &self.allocations[key].identity;
+        if !owner.is_same_user(&request.identity) {
             return Err(Refusal::WrongCredentials);
         }
         match request.message.method() {

@@ -36,7 +36,7 @@ pub(super) struct Egress {
     pub(super) streams: Slab<Stream>,
     /// When the loop looks after a stream, or closes a peer connection.
     pub(super) deadlines: BTreeSet<(Instant, Source)>,
-    /// Joined sources that a bandwidth limit keeps from being read until `resume_at`.
+    /// Sources that are not drained and left alone until `resume_at`.
     pub(super) paused: BTreeSet<Source>,
     pub(super) resume_at: Option<Instant>,
     pub(super) peers: Slab<PeerStream>,

@@ -28,7 +28,7 @@ impl Worker {
         peer.has_room()
     }
 
-    /// Looks at a source again a moment later.
+    /// Looks at a source again a moment later, though no event may come for it.
     fn pause(&mut self, now: Instant, source: Source) {
         self.egress.paused.insert(source);
         self.egress.resume_at.get_or_insert(now + PAUSE);
@@ -63,8 +63,16 @@ impl Worker {
             let Socket::Tcp(listener) = &socket.kind else {
                 return true;
             };
-            let Ok((socket, peer)) = listener.accept() else {
-                return true;
+            let (socket, peer) = match listener.accept() {
+                Ok(accepted) => accepted,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                // The peer gave up while it waited.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+                Err(_) => {
+                    // No descriptors: no event comes for the peers that wait already.
+                    self.pause(now, Source::Relay(relay));
+                    return true;
+                }
             };
             let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
             let Some(id) = self.server.handle_peer_connection(now, relay, peer) else {
@@ -184,7 +192,8 @@ impl Worker {
     }
 }
 
-/// How long a joined connection over its bandwidth limit is left alone.
+/// How long a joined connection over its bandwidth limit, or a listener that the
+/// kernel gives no descriptor for, is left alone.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Limit on the work per turn and listener.

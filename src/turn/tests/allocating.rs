@@ -1,10 +1,15 @@
 //! Allocate and Refresh.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::stun::{AttributeType, Builder, Method};
+use crate::auth;
+use crate::stun::{
+    AttributeType, Builder, Class, IntegrityAlgorithm, Method, PasswordAlgorithm, long_term_key,
+};
 use crate::turn::tests::sim::*;
 use crate::turn::*;
+use crate::unix_time::UnixTime;
 
 const ALICE_AT: &str = "192.0.2.1:4000";
 
@@ -453,6 +458,39 @@ fn requests_of_another_user_on_the_same_five_tuple_are_refused() {
         sim.request(&mallory, Method::REFRESH, |_| {}).code(),
         Some(441)
     );
+}
+
+#[test]
+fn a_rest_user_with_the_name_of_a_static_one_is_another_user() {
+    let name = "1900000000:carol";
+    let of_file = auth::User {
+        name: name.to_owned(),
+        credential: auth::Credential::Password(format!("password of {name}").as_str().into()),
+    };
+    let both = auth::Directory::new(auth::Options {
+        realm: REALM.to_owned(),
+        users: vec![of_file],
+        rest_secrets: vec!["a secret".into()],
+    });
+    let mut sim = Sim::new();
+    sim.server.reconfigure(sim.now, options(), Arc::new(both));
+    let (carol, _) = sim.allocated(ALICE_AT, name);
+
+    let before = UnixTime(1_899_999_999);
+    let ttl = Duration::from_secs(1);
+    let issued = auth::issue(&"a secret".into(), Some("carol"), before, ttl);
+    assert_eq!(issued.username, name);
+    let md5 = PasswordAlgorithm::Md5;
+    let key = long_term_key(md5, name, REALM, issued.password.as_bytes());
+    let mut refresh = Vec::new();
+    let id = sim.transaction();
+    Builder::new(&mut refresh, Class::Request, Method::REFRESH, id)
+        .attribute(AttributeType::USERNAME, name.as_bytes())
+        .attribute(AttributeType::REALM, REALM.as_bytes())
+        .attribute(AttributeType::NONCE, &carol.nonce)
+        .integrity(IntegrityAlgorithm::Sha1, key.as_bytes());
+    sim.deliver(carol.path, &refresh);
+    assert_eq!(sim.answer().code(), Some(441));
 }
 
 #[test]
