@@ -307,7 +307,7 @@ def cpu_list(text):
 
 
 def take_weight(arguments):
-    """Raises this session's share of a busy machine, and the limit on files.
+    """Raises the weight of this process on a busy machine, and the limit on files.
 
     With autogroup scheduling a nice value counts only within its session, so
     this becomes a session of its own and gives that one weight.
