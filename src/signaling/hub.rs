@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep_until;
@@ -19,7 +20,8 @@ use tracing::{debug, info};
 use crate::auth::Tokens;
 use crate::clock;
 use crate::redact::Redacted;
-use crate::room::{self, CloseCode, ConnectionId, Output, Request, Rooms, limits};
+use crate::room::limits;
+use crate::room::{self, Body, CloseCode, ConnectionId, Output, Refusal, Request, Rooms, Verdict};
 use crate::unix_time::UnixTime;
 use crate::worker::WorkerHandle;
 
@@ -164,15 +166,24 @@ impl Hub {
 
     fn receive(&self, connection: ConnectionId, text: &str) {
         let request = room::parse(text);
-        let verdict = match &request {
-            Ok(Request::Hello(hello)) => hello
-                .token()
-                .map(|token| self.tokens.load().verify(token, clock::unix_now())),
-            _ => None,
-        };
+        let verdict = self.verify(&request);
         self.turn(|rooms, now, unix_now| {
-            rooms.handle_request(now, unix_now, connection, request);
+            rooms.handle_request(now, unix_now, connection, request, verdict);
         });
+    }
+
+    /// Verifies the token of a `hello`: a signature takes longer than the lock
+    /// should be held.
+    fn verify(&self, request: &Result<Request, Refusal>) -> Verdict {
+        let Ok(Request {
+            body: Body::Hello(hello),
+            ..
+        }) = request
+        else {
+            return None;
+        };
+        let token = hello.token.as_deref()?;
+        Some(self.tokens.load().verify(token, clock::unix_now()))
     }
 
     fn disconnect(&self, connection: ConnectionId, end: End) {
@@ -200,7 +211,10 @@ impl Hub {
     fn next_timeout(&self) -> Option<Instant> {
         let state = self.lock();
         let retry = state.is_behind.then(|| clock::now() + RETRY);
-        [state.rooms.poll_timeout(), retry].into_iter().flatten().min()
+        [state.rooms.poll_timeout(), retry]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     // The core keeps its invariants after every call; a panic in one is a fault of
@@ -209,3 +223,60 @@ impl Hub {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+impl State {
+    fn carry_out(&mut self, now: Instant, live: &LiveSessions) {
+        while let Some(output) = self.rooms.poll_output() {
+            match output {
+                Output::Send { connection, text } => self.send(now, connection, text),
+                Output::Close { connection, code } => self.close(connection, code),
+                Output::SessionStarted { session, room } => {
+                    info!(%session, %room, "session started");
+                    live.insert(session);
+                }
+                Output::SessionEnded { session, room } => {
+                    info!(%session, %room, "session ended");
+                    live.remove(&session);
+                    self.revocations.push(&session);
+                }
+            }
+        }
+        self.is_behind = !self.revocations.flush();
+    }
+
+    fn send(&mut self, now: Instant, connection: ConnectionId, text: Bytes) {
+        let Some(outbox) = self.connections.get(&connection) else {
+            return;
+        };
+        let text = Utf8Bytes::try_from(text).expect("the core writes JSON, which is UTF-8");
+        if !outbox.push(text) {
+            debug!(?connection, "WebSocket is too slow");
+            self.rooms.connection_slow(now, connection);
+        }
+    }
+
+    fn close(&self, connection: ConnectionId, code: CloseCode) {
+        let Some(outbox) = self.connections.get(&connection) else {
+            return;
+        };
+        outbox.close(Closing {
+            code: code.number(),
+            reason: code.reason(),
+            // Whoever is too slow would not read what waits.
+            flushes: code != CloseCode::Rate,
+        });
+    }
+}
+
+const SOCKET: socket::Limits = socket::Limits {
+    message: limits::MESSAGE,
+    ping_after: limits::PING,
+    dead_after: limits::DEAD,
+    codes: socket::Codes {
+        binary: CloseCode::Protocol.number(),
+        idle: CloseCode::Idle.number(),
+    },
+};
+
+/// How long to wait for a worker whose mailbox is full.
+const RETRY: Duration = Duration::from_millis(50);

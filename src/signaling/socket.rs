@@ -165,10 +165,7 @@ async fn end<S: AsyncRead + AsyncWrite + Unpin>(
     End::Lost
 }
 
-async fn is_written(
-    work: impl Future<Output = Result<(), Error>>,
-    deadline: Instant,
-) -> bool {
+async fn is_written(work: impl Future<Output = Result<(), Error>>, deadline: Instant) -> bool {
     tokio::time::timeout_at(deadline.into(), work)
         .await
         .is_ok_and(|result| result.is_ok())
