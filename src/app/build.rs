@@ -68,6 +68,7 @@ impl<'c> Builder<'c> {
             realm: turn.realm.clone(),
             users: turn.users.iter().map(user).collect(),
             rest_secrets,
+            sessions: None,
         }))
     }
 

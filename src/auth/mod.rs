@@ -19,6 +19,6 @@ pub use claims::{ANY_ROOM, Claims, Grants, MAX_IDENTITY_LEN, MAX_NAME_LEN, is_ro
 pub use directory::{AuthError, Credential, Directory, Options, PASSWORD_ALGORITHMS, User};
 pub use identity::Identity;
 pub use issue::{Credentials, issue};
-pub use session::{SessionCredentials, Sessions};
+pub use session::{SessionAccess, SessionCredentials, Sessions};
 pub use token::{LEEWAY, MAX_TOKEN_LEN, TokenError, Tokens};
 pub use token_key::{TokenKey, TokenKeyError};

@@ -4,10 +4,11 @@
 //! the session. The [`Directory`](crate::auth::Directory) accepts them only as
 //! long as [`Sessions`] says that the session lives.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::auth::issue::Credentials;
-use crate::auth::issue::issue;
+use crate::auth::issue::{Credentials, issue};
+use crate::auth::rest::RestSecret;
 use crate::secret::Secret;
 use crate::unix_time::UnixTime;
 
@@ -20,6 +21,16 @@ use crate::unix_time::UnixTime;
 pub trait Sessions: Send + Sync {
     /// Says whether `session` is there: in a room, or waiting to be resumed.
     fn is_live(&self, session: &str) -> bool;
+}
+
+/// What a directory needs to accept credentials of sessions. Keep both over a
+/// reload, or all sessions lose their allocations.
+#[derive(Clone)]
+pub struct SessionAccess {
+    /// The session secret: random, and known to nobody outside this process.
+    pub secret: Secret,
+    /// Which sessions there are.
+    pub sessions: Arc<dyn Sessions>,
 }
 
 /// Issues credentials of sessions. No `Debug`: the secret is in it.
@@ -51,5 +62,28 @@ impl SessionCredentials {
     #[must_use]
     pub const fn ttl(&self) -> Duration {
         self.ttl
+    }
+}
+
+/// The session secret with the state of its HMAC, and whom to ask.
+pub(super) struct SessionKey {
+    secret: RestSecret,
+    sessions: Arc<dyn Sessions>,
+}
+
+impl SessionKey {
+    pub(super) fn new(access: SessionAccess) -> Self {
+        Self {
+            secret: RestSecret::new(&access.secret),
+            sessions: access.sessions,
+        }
+    }
+
+    pub(super) const fn secret(&self) -> &RestSecret {
+        &self.secret
+    }
+
+    pub(super) fn is_live(&self, session: &str) -> bool {
+        self.sessions.is_live(session)
     }
 }

@@ -93,15 +93,14 @@ impl Tokens {
     /// When no key can sign, a claim is out of its range, or the token would be
     /// too long.
     pub fn sign(&self, claims: &Claims, now: UnixTime) -> Result<String, TokenError> {
-        let signing = |key: &'_ TokenKey| Some((key.signing.clone()?, key.clone()));
-        let found = self.keys.iter().find_map(signing);
-        let (signing, key) = found.ok_or(TokenError::NoSigningKey)?;
+        let mut signing = self.keys.iter().filter_map(TokenKey::to_sign);
+        let (key, signing) = signing.next().ok_or(TokenError::NoSigningKey)?;
         let payload = write(claims, now);
         // What would be refused is not handed out.
         read(&payload)?;
         let mut header = Header::new(key.algorithm);
-        header.kid = key.id;
-        let token = encode(&header, &payload, &signing).map_err(|_| TokenError::NoSigningKey)?;
+        header.kid.clone_from(&key.id);
+        let token = encode(&header, &payload, signing).map_err(|_| TokenError::NoSigningKey)?;
         if token.len() > MAX_TOKEN_LEN {
             return Err(TokenError::TooLong);
         }
@@ -240,3 +239,6 @@ pub const MAX_TOKEN_LEN: usize = 4096;
 /// How many seconds the clocks of whoever makes tokens and of this server may
 /// differ: a token ends as much later, and begins as much sooner.
 pub const LEEWAY: u64 = 60;
+
+#[cfg(test)]
+mod tests;

@@ -78,6 +78,11 @@ impl TokenKey {
         self.signing.is_some()
     }
 
+    /// Returns the key with what it signs with, if it can.
+    pub(super) fn to_sign(&self) -> Option<(&Self, &EncodingKey)> {
+        self.signing.as_ref().map(|signing| (self, signing))
+    }
+
     fn private(pkcs8: &[u8]) -> Result<Self, TokenKeyError> {
         let pair = Ed25519KeyPair::from_pkcs8(pkcs8).map_err(|_| TokenKeyError::NotEd25519)?;
         let mut key = Self::ed25519(pair.public_key().as_ref());
