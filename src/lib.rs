@@ -18,4 +18,5 @@ pub mod signaling;
 pub mod stun;
 pub mod turn;
 pub mod unix_time;
+pub mod web;
 pub mod worker;

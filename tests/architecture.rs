@@ -77,6 +77,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "room",
             "secret",
             "signaling",
+            "unix_time",
             "worker",
         ],
     ),
