@@ -73,7 +73,8 @@ impl<'c> Builder<'c> {
             realm: turn.realm.clone(),
             users: turn.users.iter().map(user).collect(),
             rest_secrets: self.rest_secrets(),
-            sessions: Some(self.access.clone()),
+            // A nonce offers USERHASH only where every user is on the list.
+            sessions: self.config.has_open_rooms().then(|| self.access.clone()),
         }))
     }
 

@@ -148,7 +148,7 @@ impl Running {
         let fronts = bind_fronts(&config, count, &mut serving)?;
         let tcp = bind_tcp(&config.listen.tcp, &mut serving.tcp)?;
         let tls = bind_tcp(&config.listen.tls, &mut serving.tls)?;
-        let http = bind_tcp(&config.listen.http, &mut serving.http)?;
+        let http = bind_http(&config.listen.http, &mut serving.http);
 
         let certificate = build::certificate(&config, &place, clock::unix_now())?;
         let ledger = Arc::new(SharedLedger::new(build::quota_limits(&config)));
@@ -331,6 +331,22 @@ fn bind_tcp(
         listeners.push(listener);
     }
     Ok(listeners)
+}
+
+/// Plain HTTP only sends people on to HTTPS: a port that another web server has
+/// is no reason not to start.
+fn bind_http(addresses: &[SocketAddr], bound: &mut Vec<SocketAddr>) -> Vec<TcpListener> {
+    let mut listeners = Vec::new();
+    for address in addresses {
+        match bind_tcp(&[*address], bound) {
+            Ok(opened) => listeners.extend(opened),
+            Err(error) => warn!(
+                "no redirects from plain HTTP: {error:#}; where another server has the port, \
+                 write listen.http = []"
+            ),
+        }
+    }
+    listeners
 }
 
 fn start_workers(
