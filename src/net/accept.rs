@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::{ServerConfig, ServerConnection};
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -22,14 +22,13 @@ use crate::clock;
 use crate::net::addresses::unmap;
 use crate::net::rate_limit::{Admission, ConnectionLimit};
 use crate::net::sniff::{Sniff, sniff};
+use crate::net::stream::Stream;
 use crate::redact::Redacted;
 
 /// A connection whose first bytes are known.
 pub struct Accepted {
-    /// The nonblocking socket.
-    pub socket: std::net::TcpStream,
-    /// The TLS session, after its handshake.
-    pub tls: Option<Box<ServerConnection>>,
+    /// The connection, after its TLS handshake if it has one.
+    pub stream: Stream,
     /// Plain bytes that were read already, never empty.
     pub early: Vec<u8>,
     /// What the bytes are.
@@ -119,31 +118,19 @@ async fn begin(
     let local = unmap(socket.local_addr()?);
     let mut first = [0; 1];
     let is_tls = socket.peek(&mut first).await? == 1 && first[0] == TLS_HANDSHAKE;
-    if !is_tls {
+    let (stream, early, protocol) = if is_tls {
+        let config = acceptor.tls.as_ref();
+        let config = config.ok_or_else(|| io::Error::other("TLS is not offered on this port"))?;
+        let mut stream = TlsAcceptor::from(Arc::clone(config)).accept(socket).await?;
+        let (early, protocol) = first_bytes(&mut stream).await?;
+        (Stream::Tls(Box::new(stream)), early, protocol)
+    } else {
         let mut socket = socket;
         let (early, protocol) = first_bytes(&mut socket).await?;
-        let socket = socket.into_std()?;
-        return Ok(Accepted {
-            socket,
-            tls: None,
-            early,
-            protocol,
-            client,
-            local,
-            admission,
-        });
-    }
-    let Some(config) = &acceptor.tls else {
-        return Err(io::Error::other("TLS is not offered on this port"));
+        (Stream::Plain(socket), early, protocol)
     };
-    let mut stream = TlsAcceptor::from(Arc::clone(config)).accept(socket).await?;
-    let (early, protocol) = first_bytes(&mut stream).await?;
-    let (socket, session) = stream.into_inner();
-    let socket = socket.into_std()?;
-    let tls = Some(Box::new(session));
     Ok(Accepted {
-        socket,
-        tls,
+        stream,
         early,
         protocol,
         client,
