@@ -41,6 +41,20 @@ export function takeToken(room) {
   return token;
 }
 
+/**
+ * The name in a token, for the form; the server alone judges the token.
+ * @param {string | null} token
+ * @returns {string | null}
+ */
+export function nameInToken(token) {
+  return read(() => {
+    const payload = (token ?? "").split(".")[1].replace(/-/g, "+").replace(/_/g, "/");
+    const bytes = Uint8Array.from(atob(payload), (letter) => letter.charCodeAt(0));
+    const { name } = JSON.parse(new TextDecoder().decode(bytes));
+    return typeof name === "string" ? name : null;
+  });
+}
+
 /** @param {Storage} storage @param {string} key @param {string | null} value */
 function write(storage, key, value) {
   if (value === null) storage.removeItem(PREFIX + key);
