@@ -66,6 +66,13 @@ impl Greeting {
             config::human_duration(ttl)
         ));
         output::result(&format!("{:#}", ice_servers(&urls, &credentials)))?;
+        if let Some(tls) = self.config.listen.tls.first() {
+            output::hint(&format!(
+                "for a call, open https://{host}:{}/ in two browsers; they warn of the certificate, \
+                 which nobody has signed",
+                tls.port()
+            ));
+        }
         output::hint("turnstone config --full prints a configuration file to go on from");
         Ok(())
     }

@@ -119,6 +119,6 @@ mod tests {
     fn the_key_of_the_rfc_is_accepted_as_it_says() {
         // RFC 6455 section 1.3
         let accept = accept_key(b"dGhlIHNhbXBsZSBub25jZQ==");
-        assert_eq!(accept, "s3pPLMBiTxaQYUhoOpYtt+6VKOs=");
+        assert_eq!(accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
 }
