@@ -9,6 +9,8 @@ mod live;
 mod outbox;
 mod revocation;
 mod socket;
+#[cfg(test)]
+mod tests;
 
-pub use hub::{Client, Hub, Options};
+pub use hub::{Client, Hub, Options, Size};
 pub use live::LiveSessions;
