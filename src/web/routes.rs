@@ -14,7 +14,7 @@ use crate::clock;
 
 use super::connection::{Service, Upgrade};
 use super::host::Host;
-use super::reply::{self, Reply, problem, wrong_method};
+use super::reply::{self, Refused, Reply, problem, wrong_method};
 use super::site::Options;
 use super::{api, assets, credentials, headers, redirect, upgrade};
 
@@ -115,7 +115,7 @@ async fn perform(
                 service.set_upgrade(upgrade, Upgrade::Signaling);
                 reply
             }
-            Err(reply) => reply,
+            Err(reply) => *reply,
         },
         Route::Credentials | Route::Tokens => {
             let asked = request.headers().clone();
@@ -146,7 +146,7 @@ async fn turn_credentials(options: &Options, request: Request<Incoming>) -> Repl
         Method::POST => match body(request).await {
             // What the body says comes last, so it counts.
             Ok(body) => asked = asked + "&" + &String::from_utf8_lossy(&body),
-            Err(reply) => return reply,
+            Err(reply) => return *reply,
         },
         Method::OPTIONS => return headers::preflight("GET, POST, OPTIONS"),
         _ => return wrong_method("GET, POST, OPTIONS"),
@@ -162,11 +162,11 @@ async fn tokens(options: &Options, host: Option<&Host>, request: Request<Incomin
     }
     // Before the body: strangers send none.
     if let Err(reply) = api::require_admin(options, request.headers()) {
-        return reply;
+        return *reply;
     }
     match body(request).await {
         Ok(body) => api::create_token(options, host, &body, clock::unix_now()),
-        Err(reply) => reply,
+        Err(reply) => *reply,
     }
 }
 
@@ -189,19 +189,19 @@ fn missing_page() -> Reply {
         .unwrap_or_else(|| problem(StatusCode::NOT_FOUND, NOTHING))
 }
 
-async fn body(request: Request<Incoming>) -> Result<Bytes, Reply> {
+async fn body(request: Request<Incoming>) -> Result<Bytes, Refused> {
     let body = request.into_body();
     let too_large = || problem(StatusCode::PAYLOAD_TOO_LARGE, "a body is at most 64 KiB");
     if body.size_hint().lower() > MAX_BODY as u64 {
-        return Err(too_large());
+        return Err(too_large().into());
     }
     match timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(problem(StatusCode::BAD_REQUEST, "the body was cut")),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large().into()),
+        Ok(Err(_)) => Err(problem(StatusCode::BAD_REQUEST, "the body was cut").into()),
         Err(_) => {
             let detail = "the body did not come within 10 s";
-            Err(problem(StatusCode::REQUEST_TIMEOUT, detail))
+            Err(problem(StatusCode::REQUEST_TIMEOUT, detail).into())
         }
     }
 }
