@@ -106,6 +106,7 @@ export class Caller {
     const video = this.videos.get(name) ?? document.createElement("video");
     Object.assign(video, { muted: true, autoplay: true, playsInline: true, srcObject: stream });
     document.body.append(video);
+    if (!this.videos.has(name)) countFrames(video);
     this.videos.set(name, video);
   }
 
@@ -120,9 +121,19 @@ export class Caller {
     return {
       data: data.join(),
       middle: [...data.slice(middle, middle + 3)],
-      frames: video.getVideoPlaybackQuality().totalVideoFrames,
+      frames: video.frames,
     };
   }
+}
+
+/** Counts the frames that were really shown, in `video.frames`. */
+function countFrames(video) {
+  video.frames = 0;
+  const count = () => {
+    video.frames++;
+    video.requestVideoFrameCallback(count);
+  };
+  video.requestVideoFrameCallback(count);
 }
 
 globalThis.Caller = Caller;
