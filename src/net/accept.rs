@@ -23,13 +23,14 @@ use crate::net::addresses::unmap;
 use crate::net::rate_limit::{Admission, ConnectionLimit};
 use crate::net::sniff::{Sniff, sniff};
 use crate::net::stream::Stream;
+use crate::net::tls::{ALPN_HTTP1, ALPN_HTTP2};
 use crate::redact::Redacted;
 
 /// A connection whose first bytes are known.
 pub struct Accepted {
     /// The connection, after its TLS handshake if it has one.
     pub stream: Stream,
-    /// Plain bytes that were read already, never empty.
+    /// Plain bytes that were read already; empty where ALPN said enough.
     pub early: Vec<u8>,
     /// What the bytes are.
     pub protocol: Sniff,
@@ -122,7 +123,13 @@ async fn begin(
         let config = acceptor.tls.as_ref();
         let config = config.ok_or_else(|| io::Error::other("TLS is not offered on this port"))?;
         let mut stream = TlsAcceptor::from(Arc::clone(config)).accept(socket).await?;
-        let (early, protocol) = first_bytes(&mut stream).await?;
+        let alpn = stream.get_ref().1.alpn_protocol();
+        let (early, protocol) = if alpn.is_some_and(|name| ALPN_HTTP.contains(&name)) {
+            // Whoever takes it has its own patience with silent clients.
+            (Vec::new(), Sniff::Http)
+        } else {
+            first_bytes(&mut stream).await?
+        };
         (Stream::Tls(Box::new(stream)), early, protocol)
     } else {
         let mut socket = socket;
@@ -155,6 +162,10 @@ async fn first_bytes(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<(Vec<u
         }
     }
 }
+
+/// What leaves no doubt; browsers offer nothing for `turns:`, and may offer TURN's
+/// name and then speak something else.
+const ALPN_HTTP: [&[u8]; 2] = [ALPN_HTTP1, ALPN_HTTP2];
 
 /// RFC 8446 section 5.1.
 const TLS_HANDSHAKE: u8 = 22;

@@ -1,14 +1,16 @@
-//! A limit on open connections, per source and in total.
+//! Limits on open connections, per source and in total, and on requests over
+//! time, per source.
 //!
 //! A source is one IPv4 address or one IPv6 /64, which is what one subscriber
-//! has. The table holds only sources with an open connection, so the total
-//! bounds it. Locked once when a connection opens and once when it closes.
+//! has. Both tables are bounded: connections by their total, requests by a number
+//! of sources. Locked once when a connection opens and once when it closes, and
+//! once for a request.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Counts open connections. Clones share the counters.
 #[derive(Clone, Debug)]
@@ -139,7 +141,14 @@ fn lock(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
 #[derive(Debug)]
 pub struct RequestLimit {
     per_second: AtomicU32,
-    buckets: Mutex<HashMap<Source, Bucket>>,
+    table: Mutex<Buckets>,
+}
+
+#[derive(Debug, Default)]
+struct Buckets {
+    of: HashMap<Source, Bucket>,
+    /// When full buckets were last looked for.
+    purged: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -155,7 +164,7 @@ impl RequestLimit {
     pub fn new(per_second: u32) -> Self {
         Self {
             per_second: AtomicU32::new(per_second),
-            buckets: Mutex::default(),
+            table: Mutex::default(),
         }
     }
 
@@ -174,15 +183,15 @@ impl RequestLimit {
         #[expect(clippy::cast_precision_loss, reason = "a limit has few digits")]
         let rate = per_second as f32;
         let burst = rate * REQUEST_BURST;
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let source = Source::of(from);
-        if buckets.len() >= MAX_BUCKETS && !buckets.contains_key(&source) {
-            buckets.retain(|_, bucket| bucket.at(now, rate, burst) < burst);
-            if buckets.len() >= MAX_BUCKETS {
+        if table.of.len() >= MAX_BUCKETS && !table.of.contains_key(&source) {
+            table.purge(now, rate, burst);
+            if table.of.len() >= MAX_BUCKETS {
                 return true;
             }
         }
-        let bucket = buckets.entry(source).or_insert(Bucket {
+        let bucket = table.of.entry(source).or_insert(Bucket {
             tokens: burst,
             filled: now,
         });
@@ -196,6 +205,18 @@ impl RequestLimit {
     }
 }
 
+impl Buckets {
+    /// Forgets full buckets, not more often than it is worth: it looks at all.
+    fn purge(&mut self, now: Instant, rate: f32, burst: f32) {
+        if self.purged.is_some_and(|at| now < at + PURGE_INTERVAL) {
+            return;
+        }
+        self.purged = Some(now);
+        self.of
+            .retain(|_, bucket| bucket.at(now, rate, burst) < burst);
+    }
+}
+
 impl Bucket {
     fn at(&self, now: Instant, rate: f32, burst: f32) -> f32 {
         let passed = now.saturating_duration_since(self.filled).as_secs_f32();
@@ -205,6 +226,9 @@ impl Bucket {
 
 /// How many seconds' worth of requests may come at once: a page with its files.
 pub const REQUEST_BURST: f32 = 4.0;
+
+/// A flood from many sources may cost this look once a second.
+const PURGE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Sources that are remembered; 32 bytes each.
 const MAX_BUCKETS: usize = 16_384;
@@ -273,7 +297,7 @@ mod tests {
         }
         let much_later = later + std::time::Duration::from_secs(10);
         assert!(limit.admit(much_later, ip("203.0.113.1")));
-        assert_eq!(limit.buckets.lock().unwrap().len(), 1);
+        assert_eq!(limit.table.lock().unwrap().of.len(), 1);
         limit.set_limit(0);
         assert_eq!(admitted(much_later, "203.0.113.1"), 100);
     }

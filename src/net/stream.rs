@@ -25,6 +25,16 @@ impl Stream {
         matches!(self, Self::Tls(_))
     }
 
+    /// Returns the protocol that client and server agreed on in the TLS handshake
+    /// (RFC 7301), if any.
+    #[must_use]
+    pub fn alpn(&self) -> Option<&[u8]> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(stream) => stream.get_ref().1.alpn_protocol(),
+        }
+    }
+
     /// Takes it out of the runtime: the nonblocking socket and the TLS session.
     ///
     /// # Errors
@@ -98,6 +108,13 @@ impl<S> Rewound<S> {
             stream,
         }
     }
+
+    /// Gives `read`, which somebody read off this stream, once more.
+    #[must_use]
+    pub fn rewind(self, read: &[u8]) -> Self {
+        let early = [read, &self.early[self.read..]].concat();
+        Self::new(early, self.stream)
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Rewound<S> {
@@ -151,8 +168,10 @@ mod tests {
         let mut stream = Rewound::new(b"early ".to_vec(), &b"and late"[..]);
         let mut two = [0; 2];
         stream.read_exact(&mut two).await.unwrap();
-        let mut rest = String::new();
-        stream.read_to_string(&mut rest).await.unwrap();
-        assert_eq!((&two, rest.as_str()), (b"ea", "rly and late"));
+        assert_eq!(&two, b"ea");
+        let mut stream = stream.rewind(&two);
+        let mut all = String::new();
+        stream.read_to_string(&mut all).await.unwrap();
+        assert_eq!(all, "early and late");
     }
 }

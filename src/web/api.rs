@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 
-use crate::auth::{ANY_ROOM, Claims, Grants, is_room_name};
+use crate::auth::{ANY_ROOM, Claims, Grants, TokenError, is_room_name};
 use crate::secret::Secret;
 use crate::unix_time::UnixTime;
 
+use super::host::Host;
+use super::redirect;
 use super::reply::{Reply, private_json, problem};
 use super::site::Options;
 
@@ -23,9 +26,7 @@ pub(super) fn require_admin(options: &Options, headers: &HeaderMap) -> Result<()
         let detail = "the API is closed: admin.token is not set";
         return Err(problem(StatusCode::FORBIDDEN, detail));
     };
-    let given = headers
-        .get(AUTHORIZATION)
-        .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    let given = headers.get(AUTHORIZATION).and_then(bearer);
     if given.is_some_and(|given| is_one_of(std::slice::from_ref(token), given)) {
         return Ok(());
     }
@@ -39,71 +40,90 @@ pub(super) fn require_admin(options: &Options, headers: &HeaderMap) -> Result<()
 /// Answers with a token as the body asks for it.
 pub(super) fn create_token(
     options: &Options,
+    host: Option<&Host>,
     body: &[u8],
-    host: Option<&str>,
     now: UnixTime,
 ) -> Reply {
     if options.tokens.is_empty() {
         let detail = "there is no key to sign with: set signaling.tokens.secret";
         return problem(StatusCode::FORBIDDEN, detail);
     }
-    let asked: Asked = match serde_json::from_slice(body) {
-        Ok(asked) => asked,
-        Err(error) => return problem(StatusCode::BAD_REQUEST, &format!("body: {error}")),
-    };
-    if asked.room != ANY_ROOM && !is_room_name(&asked.room) {
-        let detail = "room is 1 to 64 of the characters A-Z a-z 0-9 _ . -, or * for any";
-        return problem(StatusCode::BAD_REQUEST, detail);
-    }
-    let ttl = asked.ttl.unwrap_or(DEFAULT_TTL);
-    if !(1..=MAX_TTL).contains(&ttl) {
-        let detail = "ttl is seconds, from 1 to 31536000";
-        return problem(StatusCode::BAD_REQUEST, detail);
-    }
-    let names = asked.grants.as_ref();
-    if let Some(unknown) = names.and_then(|names| {
-        let mut names = names.iter();
-        names.find(|name| !Grants::NAMES.contains(&name.as_str()))
-    }) {
-        let detail = format!("{unknown:?} is no grant: known are publish, subscribe, moderate");
-        return problem(StatusCode::BAD_REQUEST, &detail);
-    }
-    let grants = names.map_or(Grants::PARTICIPANT, |names| {
-        Grants::of_names(names.iter().map(String::as_str))
-    });
-    let expires = now.plus(Duration::from_secs(ttl));
-    let claims = Claims {
-        room: asked.room,
-        identity: asked.identity,
-        name: asked.name,
-        grants,
-        expires,
-        not_before: None,
-        max_participants: asked.max_participants,
+    let claims = match claims(body, now) {
+        Ok(claims) => claims,
+        Err(detail) => return problem(StatusCode::BAD_REQUEST, &detail),
     };
     let token = match options.tokens.sign(&claims, now) {
         Ok(token) => token,
-        Err(error) => return problem(StatusCode::FORBIDDEN, &error.to_string()),
+        Err(error) => {
+            let status = if error == TokenError::NoSigningKey {
+                StatusCode::FORBIDDEN
+            } else {
+                StatusCode::BAD_REQUEST
+            };
+            return problem(status, &error.to_string());
+        }
     };
-    let host = options.domain.as_deref().map_or(host, |domain| {
-        (options.https_port == Some(443)).then_some(domain).or(host)
-    });
-    let url = host
-        .filter(|_| claims.room != ANY_ROOM)
-        .map(|host| format!("https://{host}/r/{}#token={token}", claims.room));
+    let origin = redirect::origin(options, host).filter(|_| claims.room != ANY_ROOM);
     let made = Made {
+        // The part after # stays in the browser.
+        url: origin.map(|origin| format!("{origin}/r/{}#token={token}", claims.room)),
         token: &token,
-        expires: expires.0,
-        url,
+        expires: claims.expires.0,
     };
     private_json(StatusCode::CREATED, &made)
 }
 
+/// Reads what the token is to say; the error is for whoever wrote the request.
+fn claims(body: &[u8], now: UnixTime) -> Result<Claims, String> {
+    let asked: Asked = serde_json::from_slice(body).map_err(|error| format!("body: {error}"))?;
+    if asked.room != ANY_ROOM && !is_room_name(&asked.room) {
+        let detail = "room is 1 to 64 of the characters A-Z a-z 0-9 _ . -, or * for any";
+        return Err(detail.to_owned());
+    }
+    let ttl = asked.ttl.unwrap_or(DEFAULT_TTL);
+    if !(1..=MAX_TTL).contains(&ttl) {
+        return Err("ttl is seconds, from 1 to 31536000".to_owned());
+    }
+    let grants = asked
+        .grants
+        .as_deref()
+        .map_or(Ok(Grants::PARTICIPANT), grants)?;
+    Ok(Claims {
+        room: asked.room,
+        identity: asked.identity,
+        name: asked.name,
+        grants,
+        expires: now.plus(Duration::from_secs(ttl)),
+        not_before: None,
+        max_participants: asked.max_participants,
+    })
+}
+
+fn grants(names: &[String]) -> Result<Grants, String> {
+    let is_unknown = |name: &&String| !Grants::NAMES.contains(&name.as_str());
+    if let Some(unknown) = names.iter().find(is_unknown) {
+        let known = Grants::NAMES.join(", ");
+        return Err(format!("{unknown:?} is no grant: known are {known}"));
+    }
+    Ok(Grants::of_names(names.iter().map(String::as_str)))
+}
+
 /// Compares with every secret, in a time that tells nothing.
 pub(super) fn is_one_of(secrets: &[Secret], given: &[u8]) -> bool {
+    // Of hashes, so that the time does not depend on the length either.
+    let hash = |bytes: &[u8]| digest(&SHA256, bytes);
+    let given = hash(given);
     secrets.iter().fold(false, |found, secret| {
-        found | bool::from(secret.expose().ct_eq(given))
+        let is_same = hash(secret.expose()).as_ref().ct_eq(given.as_ref());
+        found | bool::from(is_same)
     })
+}
+
+/// RFC 6750 section 2.1; the scheme's name may be in any case (RFC 9110 section
+/// 11.1).
+fn bearer(authorization: &HeaderValue) -> Option<&[u8]> {
+    let (scheme, token) = authorization.as_bytes().split_at_checked(BEARER.len())?;
+    scheme.eq_ignore_ascii_case(BEARER).then_some(token)
 }
 
 #[derive(Deserialize)]
@@ -124,6 +144,8 @@ struct Made<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     url: Option<String>,
 }
+
+const BEARER: &[u8] = b"bearer ";
 
 /// One hour, in seconds.
 const DEFAULT_TTL: u64 = 3_600;

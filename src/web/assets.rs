@@ -4,36 +4,50 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use hyper::header::{ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
-use hyper::{Method, StatusCode};
+use http_body_util::Full;
+use hyper::StatusCode;
+use hyper::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
-use super::reply::{Reply, empty, reply};
+use super::reply::{Reply, reply};
 
 #[derive(RustEmbed)]
 #[folder = "web/"]
 struct Files;
 
-/// Answers with a file; `None` when there is none of that name.
-pub(super) fn serve(path: &str, method: &Method, headers: &HeaderMap) -> Option<Reply> {
+/// Answers with a file, or with 304 when the client has it already; `None` when
+/// there is none of that name.
+pub(super) fn serve(path: &str, headers: &HeaderMap) -> Option<Reply> {
     let file = Files::get(path)?;
     let tag = tag(&file);
-    let is_known = headers.get_all(IF_NONE_MATCH).iter().any(|value| {
-        value
-            .as_bytes()
-            .windows(tag.len())
-            .any(|part| part == tag.as_bytes())
-    });
-    let mut answer = if is_known {
-        empty(StatusCode::NOT_MODIFIED)
-    } else {
-        // Hyper leaves the body of an answer to HEAD out and keeps its length.
-        let _ = method;
-        reply(StatusCode::OK, content_type(path), body(file))
-    };
+    let is_known = has_tag(headers, &tag);
+    let mut answer = reply(StatusCode::OK, content_type(path), body(file));
     let tag = HeaderValue::from_str(&tag).expect("hexadecimal digits in quotes");
     answer.headers_mut().insert(ETAG, tag);
+    if is_known {
+        // RFC 9110 section 15.4.5: the same headers but those of the content.
+        *answer.status_mut() = StatusCode::NOT_MODIFIED;
+        answer.headers_mut().remove(CONTENT_TYPE);
+        *answer.body_mut() = Full::default();
+    }
     Some(answer)
+}
+
+/// Answers with a page that stands for something else.
+pub(super) fn page(status: StatusCode, path: &str) -> Option<Reply> {
+    let file = Files::get(path)?;
+    Some(reply(status, content_type(path), body(file)))
+}
+
+/// RFC 9110 section 13.1.2, where weak tags count as well.
+fn has_tag(headers: &HeaderMap, tag: &str) -> bool {
+    headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
 }
 
 fn body(file: EmbeddedFile) -> Bytes {

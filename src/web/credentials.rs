@@ -39,23 +39,23 @@ pub(super) fn issue(access: &TurnAccess, query: &str, now: UnixTime) -> Reply {
         }
     }
     let (Some(secret), false) = (&access.secret, access.api_keys.is_empty()) else {
-        let detail = "this server hands out no credentials: turn.rest.api_keys is empty";
+        let detail = "this server hands out no credentials: turn.rest.api_keys or \
+                      turn.rest.secrets is not set";
         return problem(StatusCode::FORBIDDEN, detail);
     };
     let key = asked.key.unwrap_or_default();
     if !is_one_of(&access.api_keys, key.as_bytes()) {
         let detail = "the parameter key is missing, or is none of turn.rest.api_keys";
-        return problem(StatusCode::UNAUTHORIZED, detail);
+        return problem(StatusCode::FORBIDDEN, detail);
     }
     if asked.service.is_some_and(|service| service != "turn") {
         return problem(StatusCode::BAD_REQUEST, "the only service is turn");
     }
     let username = asked.username.filter(|name| !name.is_empty());
-    if username
-        .as_ref()
-        .is_some_and(|name| name.len() > MAX_USERNAME)
-    {
-        return problem(StatusCode::BAD_REQUEST, "username is longer than 256 bytes");
+    let is_usable = |name: &String| name.len() <= MAX_USERNAME && !name.contains(char::is_control);
+    if !username.iter().all(is_usable) {
+        let detail = "username has at most 256 bytes and no control characters";
+        return problem(StatusCode::BAD_REQUEST, detail);
     }
     let issued = auth::issue(secret, username.as_deref(), now, access.ttl);
     let (username, password) = (issued.username.as_str(), issued.password.as_str());

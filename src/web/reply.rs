@@ -26,6 +26,14 @@ pub(super) fn empty(status: StatusCode) -> Reply {
     reply
 }
 
+/// Answers OPTIONS (RFC 9110 section 9.3.7).
+pub(super) fn options(allowed: &'static str) -> Reply {
+    let mut reply = empty(StatusCode::NO_CONTENT);
+    let allowed = HeaderValue::from_static(allowed);
+    reply.headers_mut().insert(ALLOW, allowed);
+    reply
+}
+
 /// Makes a JSON answer that nobody may keep: there are credentials in it.
 pub(super) fn private_json(status: StatusCode, body: &impl Serialize) -> Reply {
     let text = serde_json::to_string(body).expect("strings and numbers, which always serialize");
@@ -43,7 +51,10 @@ pub(super) fn problem(status: StatusCode, detail: &str) -> Reply {
         detail,
     };
     let text = serde_json::to_string(&body).expect("strings and numbers, which always serialize");
-    reply(status, "application/problem+json", text)
+    let mut reply = reply(status, "application/problem+json", text);
+    let no_store = HeaderValue::from_static("no-store");
+    reply.headers_mut().insert(CACHE_CONTROL, no_store);
+    reply
 }
 
 /// Answers a method that is not for this path (RFC 9110 section 15.5.6).

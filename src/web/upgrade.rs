@@ -10,6 +10,7 @@ use hyper::header::{
 use hyper::{Method, Request, StatusCode, Version};
 
 use super::headers::is_welcome;
+use super::host::Host;
 use super::reply::{Reply, empty, problem, wrong_method};
 use super::site::Options;
 
@@ -19,6 +20,7 @@ use super::site::Options;
 /// The answer for a request that is no handshake, or from a page that may not.
 pub(super) fn accept<B>(
     options: &Options,
+    host: Option<&Host>,
     request: &Request<B>,
     subprotocol: Option<&'static str>,
 ) -> Result<Reply, Reply> {
@@ -32,22 +34,25 @@ pub(super) fn accept<B>(
     if !is_asked {
         let detail = "this is a WebSocket: open it with one, over HTTP/1.1";
         let mut reply = problem(StatusCode::UPGRADE_REQUIRED, detail);
-        let websocket = HeaderValue::from_static("websocket");
-        reply.headers_mut().insert(UPGRADE, websocket);
+        // RFC 9113 section 8.2.2: HTTP/2 has no such header.
+        if request.version() < Version::HTTP_2 {
+            let websocket = HeaderValue::from_static("websocket");
+            reply.headers_mut().insert(UPGRADE, websocket);
+        }
         return Err(reply);
     }
     if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|v| v != "13") {
-        let mut reply = problem(StatusCode::BAD_REQUEST, "the WebSocket version is 13");
+        // RFC 6455 section 4.4
+        let mut reply = problem(StatusCode::UPGRADE_REQUIRED, "the WebSocket version is 13");
         let version = HeaderValue::from_static("13");
         reply.headers_mut().insert(SEC_WEBSOCKET_VERSION, version);
         return Err(reply);
     }
-    let key = headers.get(SEC_WEBSOCKET_KEY);
-    let Some(key) = key.filter(|key| key.len() == KEY_LEN) else {
-        let detail = "Sec-WebSocket-Key is missing or has another length than 24";
+    let Some(key) = key(headers) else {
+        let detail = "Sec-WebSocket-Key is missing, or is not 16 bytes in base64";
         return Err(problem(StatusCode::BAD_REQUEST, detail));
     };
-    if !is_welcome(options, request) {
+    if !is_welcome(options, headers, host) {
         let detail = "pages of this origin may not connect: add it to signaling.origins";
         return Err(problem(StatusCode::FORBIDDEN, detail));
     }
@@ -64,7 +69,7 @@ pub(super) fn accept<B>(
             .headers_mut()
             .insert(SEC_WEBSOCKET_PROTOCOL, subprotocol);
     }
-    let accept = accept_key(key.as_bytes());
+    let accept = accept_key(key);
     for (name, value) in [
         (CONNECTION, HeaderValue::from_static("upgrade")),
         (UPGRADE, HeaderValue::from_static("websocket")),
@@ -76,6 +81,13 @@ pub(super) fn accept<B>(
         reply.headers_mut().insert(name, value);
     }
     Ok(reply)
+}
+
+/// Returns the client's key as it wrote it.
+fn key(headers: &HeaderMap) -> Option<&[u8]> {
+    let key = headers.get(SEC_WEBSOCKET_KEY)?.as_bytes();
+    let decoded = STANDARD.decode(key).ok()?;
+    (decoded.len() == KEY_LEN).then_some(key)
 }
 
 /// Shows that we speak WebSocket (RFC 6455 section 4.2.2, step 5.4).
@@ -96,8 +108,8 @@ fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
         .any(|word| word.trim().eq_ignore_ascii_case(token))
 }
 
-/// 16 bytes in base64.
-const KEY_LEN: usize = 24;
+/// RFC 6455 section 4.2.1, step 5.
+const KEY_LEN: usize = 16;
 
 #[cfg(test)]
 mod tests {
