@@ -162,7 +162,13 @@ class RoomApp {
       showBanner("reconnecting");
       this.#patience = setTimeout(() => showBanner("stopped_text"), STOPPED_MS);
     }
-    if (state === "closed") this.#end(noticeFor(reason ?? ""), { reason: this.#kickReason ?? reason ?? "" });
+    if (state === "closed") this.#end(noticeFor(reason ?? ""), this.#reason(reason));
+  }
+
+  /** What there is to say about an end: a moderator's words, or an error code. @param {string | null} code */
+  #reason(code) {
+    if (code !== "kicked") return { reason: code ?? "" };
+    return this.#kickReason ? { reason: this.#kickReason } : {};
   }
 
   #isReconnecting() {
@@ -174,7 +180,7 @@ class RoomApp {
     // Whatever closed the call has been shown.
     if (this.#call !== call) return;
     if (error.code === "room_full") return this.#end(waited ? "queue_full" : "full");
-    this.#end(noticeFor(error.code), { reason: error.message });
+    this.#end(noticeFor(error.code), error.code === "kicked" ? {} : { reason: error.message });
   }
 
   #showCall() {
