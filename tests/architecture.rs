@@ -34,7 +34,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     // cores: no socket, clock, randomness of their own, lock, async
     ("auth", &["secret", "stun", "unix_time"]),
     ("turn", &["auth", "redact", "stun", "unix_time"]),
-    ("room", &["auth", "redact"]),
+    ("room", &["auth", "redact", "unix_time"]),
     ("sfu", &["redact", "room", "rtp"]),
     // drivers
     ("net", &["clock", "redact", "secret", "stun", "unix_time"]),
@@ -54,7 +54,15 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "signaling",
-        &["auth", "clock", "net", "redact", "room", "worker"],
+        &[
+            "auth",
+            "clock",
+            "net",
+            "redact",
+            "room",
+            "unix_time",
+            "worker",
+        ],
     ),
     // composition that `web` uses, so it has a row
     ("observability", &["clock", "redact", "unix_time"]),
@@ -69,6 +77,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "room",
             "secret",
             "signaling",
+            "unix_time",
             "worker",
         ],
     ),
