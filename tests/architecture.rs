@@ -75,6 +75,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "clock",
             "net",
             "observability",
+            "peerjs",
             "redact",
             "room",
             "secret",
