@@ -75,15 +75,15 @@ def print_idle(servers, reference, _):
 
 
 def print_relay(servers, reference, floor):
-    columns = ["server", "p50 ms", "p99 ms", "p99.9 ms", "p99 above floor", "sent p50", "sent p99", "sent p99 above floor",
-               "CPU us/message", f"x {reference}", "lost", "failed", "runs"]
+    columns = ["server", "p50 ms", "p99 ms", "p99.9 ms", "p99 above floor", "sent p50", "sent p99",
+               "sent p99 above floor", "CPU us/message", f"x {reference}", "server busy", "lost", "failed", "runs"]
     rows = [[
         name, *(f"{middle(lines, part, 1000):.2f}" for part in ("p50_us", "p99_us", "p999_us")),
         above_floor(lines, servers, floor, "p99_us"),
         *(f"{middle(lines, part, 1000):.2f}" for part in ("sent_p50_us", "sent_p99_us")),
         above_floor(lines, servers, floor, "sent_p99_us"),
         f"{middle(lines, 'cpu_us'):.1f}", ratio(lines, servers, reference, "cpu_us"),
-        total(lines, "lost"), total(lines, "failed"), str(len(lines)),
+        f"{middle(lines, 'server_busy'):.2f}", total(lines, "lost"), total(lines, "failed"), str(len(lines)),
     ] for name, lines in servers.items()]
     first = next(iter(servers.values()))[0]
     table(f"{first['sessions'] / 2:.0f} rooms of two, {first['rate']:g} messages per second from each",
