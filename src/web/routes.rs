@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use crate::auth::is_room_name;
 use crate::clock;
+use crate::peerjs::{self, Params};
 
 use super::connection::{Service, Upgrade};
 use super::host::Host;
@@ -23,6 +24,12 @@ use super::{api, assets, credentials, headers, redirect, upgrade};
 pub(super) enum Route {
     /// The WebSocket of the signaling protocol.
     Socket,
+    /// The WebSocket of PeerJS clients.
+    PeerSocket,
+    /// A new id for a PeerJS client.
+    PeerId,
+    /// A list of PeerJS clients, which nobody gets.
+    Peers,
     /// TURN credentials for other servers.
     Credentials,
     /// Room tokens for applications.
@@ -54,6 +61,12 @@ impl Route {
             "/api/v1/tokens" => return Self::Tokens,
             _ => {}
         }
+        match peerjs::route(path) {
+            Some(peerjs::Route::Socket) => return Self::PeerSocket,
+            Some(peerjs::Route::Id) => return Self::PeerId,
+            Some(peerjs::Route::Peers) => return Self::Peers,
+            None => {}
+        }
         if path.strip_prefix("/r/").is_some_and(is_room_name) {
             return Self::Page("room.html");
         }
@@ -70,6 +83,9 @@ impl Route {
     pub(super) const fn label(&self) -> &'static str {
         match self {
             Self::Socket => "ws",
+            Self::PeerSocket => "peerjs",
+            Self::PeerId => "peerjs_id",
+            Self::Peers => "peerjs_peers",
             Self::Credentials => "turn_credentials",
             Self::Tokens => "tokens",
             Self::Page(_) => "page",
@@ -120,6 +136,28 @@ async fn perform(
             }
             Err(reply) => *reply,
         },
+        Route::PeerSocket => match upgrade::accept(options, host, &request, None) {
+            Ok(reply) => {
+                let params = Params::parse(request.uri().query().unwrap_or_default());
+                let upgrade = hyper::upgrade::on(&mut request);
+                service.set_upgrade(upgrade, Upgrade::PeerJs(params));
+                reply
+            }
+            Err(reply) => *reply,
+        },
+        Route::PeerId => {
+            let mut reply = match *request.method() {
+                Method::GET => reply::reply(StatusCode::OK, "text/plain", service.new_peer_id()),
+                _ => wrong_method("GET"),
+            };
+            // An id opens nothing; the WebSocket that it is for has its own check.
+            headers::allow_all(&mut reply);
+            reply
+        }
+        Route::Peers => problem(
+            StatusCode::FORBIDDEN,
+            "nobody gets a list of all peers here",
+        ),
         Route::Credentials | Route::Tokens => {
             let asked = request.headers().clone();
             let mut reply = if *route == Route::Tokens {
