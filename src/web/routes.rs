@@ -136,7 +136,7 @@ async fn perform(
             }
             Err(reply) => *reply,
         },
-        Route::PeerSocket => match upgrade::accept(options, host, &request, None) {
+        Route::PeerSocket => match upgrade::accept(options, host, request, None) {
             Ok(reply) => {
                 let params = Params::parse(request.uri().query().unwrap_or_default());
                 let upgrade = hyper::upgrade::on(request);
