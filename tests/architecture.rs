@@ -34,8 +34,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     // cores: no socket, clock, randomness of their own, lock, async
     ("auth", &["secret", "stun", "unix_time"]),
     ("turn", &["auth", "redact", "stun", "unix_time"]),
-    ("room", &["auth", "redact"]),
     ("peerjs", &["redact"]),
+    ("room", &["auth", "redact", "unix_time"]),
     ("sfu", &["redact", "room", "rtp"]),
     // drivers
     ("net", &["clock", "redact", "secret", "stun", "unix_time"]),
@@ -55,7 +55,15 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "signaling",
-        &["auth", "clock", "net", "redact", "room", "worker"],
+        &[
+            "auth",
+            "clock",
+            "net",
+            "redact",
+            "room",
+            "unix_time",
+            "worker",
+        ],
     ),
     // composition that `web` uses, so it has a row
     ("observability", &["clock", "redact", "unix_time"]),
@@ -70,6 +78,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "room",
             "secret",
             "signaling",
+            "unix_time",
             "worker",
         ],
     ),

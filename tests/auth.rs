@@ -7,6 +7,8 @@
     reason = "a failed step is a failed test"
 )]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use stun::attributes::{ATTR_NONCE, ATTR_REALM, ATTR_USERNAME};
@@ -15,7 +17,8 @@ use stun::message::{BINDING_REQUEST, Message as Foreign, Setter};
 use stun::textattrs::TextAttribute;
 use turn::auth::{generate_auth_key, generate_long_term_credentials};
 use turnstone::auth::{
-    AuthError, Credential, Directory, Identity, Options, PASSWORD_ALGORITHMS, User, issue,
+    AuthError, Credential, Directory, Identity, Options, PASSWORD_ALGORITHMS, SessionAccess,
+    SessionCredentials, Sessions, User, issue,
 };
 use turnstone::secret::Secret;
 use turnstone::stun::{
@@ -60,6 +63,7 @@ fn wrong_passwords_and_unknown_users_get_the_same_answer() {
 fn a_rest_form_is_unknown_where_there_are_no_secrets() {
     let directory = Directory::new(Options {
         rest_secrets: Vec::new(),
+        sessions: None,
         ..options()
     });
     let request = Request::from("1800000000:alice", "wonderland").build();
@@ -196,6 +200,7 @@ fn nobody_gets_in_with_the_key_that_unknown_users_are_checked_with() {
     let directory = Directory::new(Options {
         users: vec![user("alice", Credential::Key(key))],
         rest_secrets: Vec::new(),
+        sessions: None,
         ..options()
     });
     let decoy = long_term_key(PasswordAlgorithm::Md5, "", REALM, b"");
@@ -295,6 +300,7 @@ fn features_are_announced_only_when_they_work_for_everybody() {
             realm: REALM.to_owned(),
             users,
             rest_secrets: secrets.iter().map(|&secret| secret.into()).collect(),
+            sessions: None,
         };
         let features = Directory::new(options).security_features();
         (features.password_algorithms, features.username_anonymity)
@@ -357,6 +363,58 @@ fn a_reload_keeps_who_still_has_the_same_key() {
     let key = long_term_key(PasswordAlgorithm::Md5, "alice", REALM, b"wonderland");
     let users = vec![user("alice", Credential::Key(key))];
     assert_eq!(kept(Options { users, ..options() }), [true, false, true]);
+}
+
+#[test]
+fn a_session_gets_in_with_what_was_issued_to_it_while_it_lives() {
+    struct Live(AtomicBool);
+    impl Sessions for Live {
+        fn is_live(&self, session: &str) -> bool {
+            session == "s1" && self.0.load(Ordering::SeqCst)
+        }
+    }
+    let live = Arc::new(Live(AtomicBool::new(true)));
+    let secret = || Secret::from("known to this server only");
+    let directory = Directory::new(Options {
+        sessions: Some(SessionAccess {
+            secret: secret(),
+            sessions: Arc::<Live>::clone(&live),
+        }),
+        ..options()
+    });
+    let issued = SessionCredentials::new(secret(), HOUR).issue("s1", NOW);
+    assert_eq!(issued.username, "1700003600:s1");
+    assert_eq!(issued.expires, NOW.plus(HOUR));
+    let request = Request::from(&issued.username, &issued.password).build();
+    let identity = authenticate(&directory, &request).unwrap_or_refused();
+    assert_eq!(identity.session().unwrap().as_ref(), "s1");
+    assert_eq!(identity.expires(), Some(NOW.plus(HOUR)));
+    assert!(directory.has_user(&identity));
+
+    let (rest, rest_password) = credentials("north", Some("s1"));
+    let of_rest = Request::from(&rest, &rest_password).build();
+    let rest_identity = authenticate(&directory, &of_rest).unwrap_or_refused();
+    assert_eq!(rest_identity.session(), None);
+
+    live.0.store(false, Ordering::SeqCst);
+    let error = refusal(&directory, &request);
+    assert_eq!(error, AuthError::SessionEnded);
+    assert_eq!(error.code(), ErrorCode::Unauthorized);
+    assert!(!directory.has_user(&identity));
+    assert!(authenticate(&directory, &of_rest).is_ok());
+    assert!(directory.has_user(&rest_identity));
+    let guessed = Request::from(&issued.username, "a guess").build();
+    assert_eq!(refusal(&directory, &guessed), AuthError::WrongPassword);
+    let without_rest = Options {
+        rest_secrets: Vec::new(),
+        sessions: Some(SessionAccess {
+            secret: secret(),
+            sessions: live,
+        }),
+        ..options()
+    };
+    let features = Directory::new(without_rest).security_features();
+    assert!(!features.username_anonymity, "no list has these usernames");
 }
 
 #[test]
@@ -546,6 +604,7 @@ fn options() -> Options {
             Credential::Password(Secret::from("wonderland")),
         )],
         rest_secrets: vec![Secret::from("north"), Secret::from("south")],
+        sessions: None,
     }
 }
 

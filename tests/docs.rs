@@ -44,11 +44,17 @@ fn every_command_and_option_shown_exists() {
         let page = page.display();
         let mut words = command.split_whitespace();
         let name = words.next().unwrap();
-        let is_listed = overview
-            .lines()
-            .any(|line| line.starts_with("  ") && line.split_whitespace().next() == Some(name));
-        assert!(is_listed, "{page}: there is no `turnstone {name}`");
-        let of_command = help(&[name]);
+        assert!(
+            lists(&overview, name),
+            "{page}: there is no `turnstone {name}`"
+        );
+        let mut of_command = help(&[name]);
+        // `token create` has the options, not `token`.
+        let mut words = words.peekable();
+        let is_below = |word: &&str| !word.starts_with('-') && lists(&of_command, word);
+        if let Some(below) = words.next_if(is_below) {
+            of_command = help(&[name, below]);
+        }
         for option in words.filter(|word| word.starts_with("--")) {
             assert!(
                 of_command.contains(option),
@@ -65,6 +71,12 @@ fn links_and_commands_are_found() {
     assert_eq!(links(text), ["a.md#b"]);
     assert_eq!(commands(text), ["check", "run --config F"]);
     assert_eq!(anchors(text), ["a-b-c"]);
+}
+
+/// Says whether a help text lists a command.
+fn lists(help: &str, name: &str) -> bool {
+    let mut lines = help.lines();
+    lines.any(|line| line.starts_with("  ") && line.split_whitespace().next() == Some(name))
 }
 
 /// Every Markdown page of the repository.

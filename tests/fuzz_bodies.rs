@@ -15,6 +15,8 @@ use proptest::test_runner::{FileFailurePersistence, TestRunner};
 mod channel_data;
 #[path = "../fuzz/bodies/config_file.rs"]
 mod config_file;
+#[path = "../fuzz/bodies/room_token.rs"]
+mod room_token;
 #[path = "../fuzz/bodies/sniff.rs"]
 mod sniff;
 #[path = "../fuzz/bodies/stream_framing.rs"]
@@ -52,6 +54,11 @@ fn config_file_takes_any_bytes() {
 #[test]
 fn turn_server_takes_any_bytes() {
     feed("turn_server", turn_server::turn_server);
+}
+
+#[test]
+fn room_token_takes_any_bytes() {
+    feed("room_token", room_token::room_token);
 }
 
 #[test]

@@ -821,6 +821,7 @@ fn directory(has_all: bool) -> Arc<Directory> {
             })
             .collect(),
         rest_secrets: vec![],
+        sessions: None,
     }))
 }
 

@@ -1,6 +1,6 @@
 //! From the configuration to the options of each module.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -8,20 +8,26 @@ use anyhow::Context as _;
 use rustls::sign::CertifiedKey;
 use tracing::{Level, info};
 
-use crate::auth::{self, Directory};
+use crate::auth::{self, Directory, SessionAccess, SessionCredentials};
 use crate::clock;
-use crate::config::{self, Config, DenyPeers, LogFormat, LogLevel, TlsMode, UserCredential};
+use crate::config::{
+    self, Config, DenyPeers, IceHost, IceUrls, LogFormat, LogLevel, TlsMode, UserCredential,
+};
 use crate::net::rate_limit::ConnectionLimit;
 use crate::net::tls::{SwappableCert, certificate};
 use crate::observability::Format;
+use crate::room;
 use crate::secret::Secret;
+use crate::signaling;
 use crate::stun::LongTermKey;
 use crate::turn::{
     self, Bucket, BudgetOptions, PeerPolicy, QuotaLimits, RelayAddress, peer_policy,
 };
 use crate::unix_time::UnixTime;
+use crate::web;
 use crate::worker;
 
+use super::Serving;
 use super::addresses::Place;
 
 /// Builds what the workers need from one configuration.
@@ -29,6 +35,7 @@ pub(super) struct Builder<'c> {
     config: &'c Config,
     place: &'c Place,
     generated_secret: Option<&'c Secret>,
+    access: &'c SessionAccess,
     workers: usize,
     bandwidth: Option<Arc<Bucket>>,
 }
@@ -38,6 +45,7 @@ impl<'c> Builder<'c> {
         config: &'c Config,
         place: &'c Place,
         generated_secret: Option<&'c Secret>,
+        access: &'c SessionAccess,
         workers: usize,
     ) -> Self {
         // One bucket for all workers.
@@ -49,6 +57,7 @@ impl<'c> Builder<'c> {
             config,
             place,
             generated_secret,
+            access,
             workers,
             bandwidth,
         }
@@ -60,15 +69,75 @@ impl<'c> Builder<'c> {
 
     pub(super) fn directory(&self) -> Arc<Directory> {
         let turn = &self.config.turn;
-        let mut rest_secrets = turn.rest.secrets.clone();
-        if rest_secrets.is_empty() && turn.users.is_empty() {
-            rest_secrets.extend(self.generated_secret.cloned());
-        }
         Arc::new(Directory::new(auth::Options {
             realm: turn.realm.clone(),
             users: turn.users.iter().map(user).collect(),
-            rest_secrets,
+            rest_secrets: self.rest_secrets(),
+            // A nonce offers USERHASH only where every user is on the list.
+            sessions: self.config.has_open_rooms().then(|| self.access.clone()),
         }))
+    }
+
+    /// Builds what rooms need; `serving` has the ports as they were bound.
+    pub(super) fn signaling_options(&self, serving: &Serving) -> signaling::Options {
+        let Config { rooms, limits, .. } = self.config;
+        let urls = self.ice_urls(serving);
+        let credentials =
+            SessionCredentials::new(self.access.secret.clone(), self.config.turn.rest.ttl);
+        signaling::Options {
+            rooms: room::Options {
+                max_participants: rooms.max_participants,
+                mesh_up_to: rooms.mesh_up_to,
+                guests: self.config.signaling.guests,
+                sessions: limits
+                    .sessions
+                    .map_or(usize::MAX, |limit| limit.get() as usize),
+                stun_urls: urls.stun,
+                turn_urls: urls.turn,
+                credentials: Some(credentials),
+            },
+            tokens: self.config.tokens(),
+        }
+    }
+
+    /// Builds what the site needs.
+    pub(super) fn web_options(&self, serving: &Serving) -> web::Options {
+        let urls = self.ice_urls(serving);
+        let rest = &self.config.turn.rest;
+        web::Options {
+            domain: self.config.server.domain.clone(),
+            https_port: serving.tls.first().map(SocketAddr::port),
+            origins: self.config.signaling.origins.clone(),
+            is_trusted: matches!(self.config.tls.mode, TlsMode::Files { .. }),
+            admin_token: self.config.admin.token.clone(),
+            tokens: self.config.tokens(),
+            turn: web::TurnAccess {
+                api_keys: rest.api_keys.clone(),
+                secret: self.rest_secrets().into_iter().next(),
+                ttl: rest.ttl,
+                stun_urls: urls.stun,
+                turn_urls: urls.turn,
+            },
+            requests_per_ip: number(self.config.limits.requests_per_ip),
+        }
+    }
+
+    fn rest_secrets(&self) -> Vec<Secret> {
+        let turn = &self.config.turn;
+        let mut secrets = turn.rest.secrets.clone();
+        if secrets.is_empty() && turn.users.is_empty() {
+            secrets.extend(self.generated_secret.cloned());
+        }
+        secrets
+    }
+
+    fn ice_urls(&self, serving: &Serving) -> IceUrls {
+        let mut bound = self.config.clone();
+        bound.listen.udp.clone_from(&serving.udp);
+        bound.listen.tcp.clone_from(&serving.tcp);
+        bound.listen.tls.clone_from(&serving.tls);
+        let host = bound.ice_host();
+        bound.ice_urls(&host.unwrap_or(IceHost::Address(serving.announced)))
     }
 
     pub(super) fn turn_options(&self, worker: usize) -> turn::Options {
@@ -177,6 +246,7 @@ pub(super) fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             c.listen.udp.clone(),
             c.listen.tcp.clone(),
             c.listen.tls.clone(),
+            c.listen.http.clone(),
         )
     };
     [

@@ -1,5 +1,6 @@
 //! Which worker a TCP or TLS client goes to.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,56 +11,65 @@ use crate::net::sniff::Sniff;
 use crate::redact::Redacted;
 use crate::stun::{AttributeType, Message, Method, framing};
 use crate::turn::{ConnectionId, FiveTuple, Transport};
+use crate::web;
 use crate::worker::{Command, NewClient, WorkerHandle};
 
-/// Makes the function that hands accepted connections to workers, in turn.
-///
-/// What does not speak STUN is closed: there is nothing else on these ports yet.
-pub(super) fn sink(workers: Arc<Vec<WorkerHandle>>) -> Box<dyn Fn(Accepted) + Send + Sync> {
+/// Makes the function that hands accepted connections on: to workers in turn,
+/// and to the site what speaks HTTP.
+pub(super) fn sink(
+    workers: Arc<Vec<WorkerHandle>>,
+    site: web::Door,
+) -> Box<dyn Fn(Accepted) + Send + Sync> {
     let next = AtomicUsize::new(0);
-    Box::new(move |accepted| {
-        if accepted.protocol != Sniff::Stun {
-            debug!(
-                client = %Redacted(accepted.client),
-                protocol = ?accepted.protocol,
-                "connection speaks a protocol that is not served here"
-            );
-            return;
-        }
-        let turn = next.fetch_add(1, Ordering::Relaxed) % workers.len();
-        // Any worker can say that there is no such connection.
-        let index = peer_connection_worker(&accepted.early)
-            .filter(|index| *index < workers.len())
-            .unwrap_or(turn);
-        let worker = &workers[index];
-        let client = accepted.client;
-        if worker
-            .try_send(Command::Client(Box::new(new_client(accepted))))
-            .is_err()
-        {
-            debug!(client = %Redacted(client), "worker takes no more clients");
-        }
+    Box::new(move |accepted| match accepted.protocol {
+        Sniff::Stun => to_worker(&workers, next.fetch_add(1, Ordering::Relaxed), accepted),
+        Sniff::Http => site.enter(accepted),
+        Sniff::NeedMore | Sniff::Tls | Sniff::IceTcp | Sniff::Unknown => debug!(
+            client = %Redacted(accepted.client),
+            protocol = ?accepted.protocol,
+            "connection speaks a protocol that is not served here"
+        ),
     })
 }
 
-fn new_client(accepted: Accepted) -> NewClient {
-    let transport = if accepted.tls.is_some() {
+fn to_worker(workers: &[WorkerHandle], turn: usize, accepted: Accepted) {
+    // Any worker can say that there is no such connection.
+    let index = peer_connection_worker(&accepted.early)
+        .filter(|index| *index < workers.len())
+        .unwrap_or(turn % workers.len());
+    let client = accepted.client;
+    let new = match new_client(accepted) {
+        Ok(new) => new,
+        Err(error) => {
+            debug!(client = %Redacted(client), %error, "connection ended");
+            return;
+        }
+    };
+    let command = Command::Client(Box::new(new));
+    if workers[index].try_send(command).is_err() {
+        debug!(client = %Redacted(client), "worker takes no more clients");
+    }
+}
+
+fn new_client(accepted: Accepted) -> io::Result<NewClient> {
+    let (socket, tls) = accepted.stream.into_parts()?;
+    let transport = if tls.is_some() {
         Transport::Tls
     } else {
         Transport::Tcp
     };
-    NewClient {
+    Ok(NewClient {
         five_tuple: FiveTuple {
             client: accepted.client,
             server: accepted.local,
             transport,
         },
-        socket: accepted.socket,
-        tls: accepted.tls,
+        socket,
+        tls,
         early: accepted.early,
         unsent: Vec::new(),
         permit: Box::new(accepted.admission),
-    }
+    })
 }
 
 /// A data connection belongs where its peer connection is (RFC 6062 section

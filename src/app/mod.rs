@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
+use crate::auth::SessionAccess;
 use crate::clock;
 use crate::config::{self, Config, Source, TlsMode};
 use crate::net::accept::{Acceptor, serve};
@@ -33,7 +34,9 @@ use crate::observability::{self, LogLevel};
 use crate::redact;
 use crate::secret::Secret;
 use crate::service::{self, Request, Signals};
+use crate::signaling::{Hub, LiveSessions};
 use crate::turn::{NonceKey, RelayPorts, Server, Shared};
+use crate::web::{Door, Site};
 use crate::worker::{Command, Prepared, SharedLedger, Worker, WorkerHandle};
 
 use addresses::Place;
@@ -61,6 +64,8 @@ pub struct Serving {
     pub tcp: Vec<SocketAddr>,
     /// TLS listeners.
     pub tls: Vec<SocketAddr>,
+    /// Listeners of plain HTTP.
+    pub http: Vec<SocketAddr>,
 }
 
 /// Serves until it is told to stop, by SIGTERM or SIGINT.
@@ -106,6 +111,10 @@ struct Running {
     connections: ConnectionLimit,
     ledger: Arc<SharedLedger>,
     workers: Arc<Vec<WorkerHandle>>,
+    access: SessionAccess,
+    hub: Arc<Hub>,
+    site: Arc<Site>,
+    /// Listeners, the site and the timers of rooms.
     listeners: JoinSet<()>,
     stop: watch::Sender<bool>,
     serving: Serving,
@@ -134,15 +143,28 @@ impl Running {
             udp: Vec::new(),
             tcp: Vec::new(),
             tls: Vec::new(),
+            http: Vec::new(),
         };
         let fronts = bind_fronts(&config, count, &mut serving)?;
         let tcp = bind_tcp(&config.listen.tcp, &mut serving.tcp)?;
         let tls = bind_tcp(&config.listen.tls, &mut serving.tls)?;
+        let http = bind_http(&config.listen.http, &mut serving.http);
 
         let certificate = build::certificate(&config, &place, clock::unix_now())?;
         let ledger = Arc::new(SharedLedger::new(build::quota_limits(&config)));
-        let builder = Builder::new(&config, &place, generated_secret.as_ref(), count);
+        let live = Arc::new(LiveSessions::default());
+        let access = SessionAccess {
+            secret: Secret::new(build::random()?),
+            sessions: Arc::<LiveSessions>::clone(&live),
+        };
+        let secret = generated_secret.as_ref();
+        let builder = Builder::new(&config, &place, secret, &access, count);
         let workers = Arc::new(start_workers(&builder, fronts, &ledger, &config)?);
+
+        let options = builder.signaling_options(&serving);
+        let hub = Hub::new(options, build::random()?, live, Arc::clone(&workers));
+        let site = Site::new(builder.web_options(&serving), Arc::clone(&hub));
+        let (door, visitors) = Door::new();
 
         let connections = build::connection_limit(&config);
         let (stop, stopped) = watch::channel(false);
@@ -152,10 +174,12 @@ impl Running {
                 .clone()
                 .map(|cert| tls::server_config(cert, tls::ALPN_ALL)),
             limit: connections.clone(),
-            sink: clients::sink(Arc::clone(&workers)),
+            sink: clients::sink(Arc::clone(&workers), door),
         });
         let _guard = runtime.enter();
-        for listener in tcp.into_iter().chain(tls) {
+        listeners.spawn(Arc::clone(&hub).run(stopped.clone()));
+        listeners.spawn(Arc::clone(&site).run(visitors, stopped.clone()));
+        for listener in tcp.into_iter().chain(tls).chain(http) {
             let listener = tokio::net::TcpListener::from_std(listener)?;
             let task = serve(listener, Arc::clone(&acceptor), stopped.clone());
             listeners.spawn_on(task, runtime.handle());
@@ -172,6 +196,9 @@ impl Running {
             connections,
             ledger,
             workers,
+            access,
+            hub,
+            site,
             listeners,
             stop,
             serving,
@@ -257,7 +284,10 @@ impl Running {
         build::set_connection_limit(&self.connections, &config);
         let count = self.workers.len();
         let secret = self.generated_secret.as_ref();
-        let builder = Builder::new(&config, &self.place, secret, count);
+        let builder = Builder::new(&config, &self.place, secret, &self.access, count);
+        self.hub
+            .set_options(builder.signaling_options(&self.serving));
+        self.site.set_options(builder.web_options(&self.serving));
         let directory = builder.directory();
         for (index, worker) in self.workers.iter().enumerate() {
             let options = Box::new(builder.turn_options(index));
@@ -303,6 +333,22 @@ fn bind_tcp(
     Ok(listeners)
 }
 
+/// Plain HTTP only sends people on to HTTPS: a port that another web server has
+/// is no reason not to start.
+fn bind_http(addresses: &[SocketAddr], bound: &mut Vec<SocketAddr>) -> Vec<TcpListener> {
+    let mut listeners = Vec::new();
+    for address in addresses {
+        match bind_tcp(&[*address], bound) {
+            Ok(opened) => listeners.extend(opened),
+            Err(error) => warn!(
+                "no redirects from plain HTTP: {error:#}; where another server has the port, \
+                 write listen.http = []"
+            ),
+        }
+    }
+    listeners
+}
+
 fn start_workers(
     builder: &Builder<'_>,
     fronts: Vec<Vec<UdpSocket>>,
@@ -341,6 +387,7 @@ fn log_listening(serving: &Serving) {
         ("udp", &serving.udp),
         ("tcp", &serving.tcp),
         ("tls", &serving.tls),
+        ("http", &serving.http),
     ]);
     for (transport, addresses) in kinds {
         for address in addresses {

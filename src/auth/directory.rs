@@ -1,14 +1,16 @@
 //! All who may use the relay, in one order of look-up.
 //!
-//! A static user comes first, by USERNAME or USERHASH; then each REST secret in
-//! turn, when the username has a REST form. The kinds live side by side: a wrong
-//! password for the one does not keep the other from being tried.
+//! A static user comes first, by USERNAME or USERHASH; then, when the username has
+//! a REST form, the session secret and each REST secret in turn. The kinds live
+//! side by side: a wrong password for the one does not keep the others from being
+//! tried.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::auth::identity::Identity;
 use crate::auth::rest::{RestSecret, RestUsername};
+use crate::auth::session::{SessionAccess, SessionKey};
 use crate::secret::Secret;
 use crate::stun::{
     AttributeType, ErrorCode, IntegrityAlgorithm, LongTermKey, Message, PasswordAlgorithm,
@@ -28,6 +30,8 @@ pub struct Options {
     pub users: Vec<User>,
     /// Secrets of those who hand out REST credentials; several for a rotation.
     pub rest_secrets: Vec<Secret>,
+    /// Credentials of sessions, where there are rooms.
+    pub sessions: Option<SessionAccess>,
 }
 
 /// A static user.
@@ -79,6 +83,9 @@ pub enum AuthError {
     /// The user is there, or the name has a REST form; the key is another one.
     #[error("wrong password")]
     WrongPassword,
+    /// The credential is right, but the session it was issued for has ended.
+    #[error("session ended")]
+    SessionEnded,
 }
 
 impl AuthError {
@@ -89,9 +96,10 @@ impl AuthError {
     #[must_use]
     pub const fn code(self) -> ErrorCode {
         match self {
-            Self::MissingIntegrity | Self::UnknownUser | Self::WrongPassword => {
-                ErrorCode::Unauthorized
-            }
+            Self::MissingIntegrity
+            | Self::UnknownUser
+            | Self::WrongPassword
+            | Self::SessionEnded => ErrorCode::Unauthorized,
             Self::TruncatedIntegrity
             | Self::MissingUsername
             | Self::MalformedUsername
@@ -102,12 +110,14 @@ impl AuthError {
     }
 }
 
-/// All who may use the relay. Never changes once it is made.
+/// All who may use the relay. Never changes once it is made; only which sessions
+/// live does, and [`Sessions`](crate::auth::Sessions) knows that.
 pub struct Directory {
     realm: String,
     users: Vec<StaticUser>,
     by_name: HashMap<Arc<str>, usize>,
     by_hash: HashMap<[u8; 32], usize>,
+    session_key: Option<SessionKey>,
     rest_secrets: Vec<RestSecret>,
     /// What messages of unknown users are verified with, to no avail.
     decoy: LongTermKey,
@@ -132,12 +142,14 @@ impl Directory {
                 .or_insert(index);
         }
         let rest_secrets = options.rest_secrets.iter().map(RestSecret::new).collect();
+        let session_key = options.sessions.map(SessionKey::new);
         let decoy = long_term_key(PasswordAlgorithm::Md5, "", &realm, b"");
         Self {
             realm,
             users,
             by_name,
             by_hash,
+            session_key,
             rest_secrets,
             decoy,
         }
@@ -153,13 +165,14 @@ impl Directory {
     ///
     /// Password algorithms only when SHA-256 can be verified for every user: a
     /// client that is offered it uses it, and a user of whom we have but an MD5
-    /// key could not get in. Username anonymity only without REST secrets: which
-    /// username a hash was made from cannot be found when it is on no list.
+    /// key could not get in. Username anonymity only without REST and session
+    /// secrets: which username a hash was made from cannot be found when it is on
+    /// no list.
     #[must_use]
     pub fn security_features(&self) -> SecurityFeatures {
         SecurityFeatures {
             password_algorithms: self.users.iter().all(|user| user.sha256.is_some()),
-            username_anonymity: self.rest_secrets.is_empty(),
+            username_anonymity: !self.has_rest(),
         }
     }
 
@@ -190,8 +203,8 @@ impl Directory {
     }
 
     /// Says whether an identity still holds after a reload: the static user is
-    /// there with the same key, or one of the secrets still makes this key. The
-    /// realm counts, too: in another one every key is another.
+    /// there with the same key, one of the secrets still makes this key, or it is a
+    /// live session's. The realm counts, too: in another one every key is another.
     #[must_use]
     pub fn has_user(&self, identity: &Identity) -> bool {
         let username = identity.username();
@@ -202,14 +215,20 @@ impl Directory {
             .get(username)
             .and_then(|&index| self.users[index].key(algorithm))
             .is_some_and(|there| there == key);
-        let is_rest = || {
-            RestUsername::parse(username).is_some()
-                && self
-                    .rest_secrets
-                    .iter()
-                    .any(|secret| secret.key(algorithm, username, &self.realm) == *key)
+        let makes_key = |secret: &RestSecret| secret.key(algorithm, username, &self.realm) == *key;
+        let is_rest = |rest: RestUsername<'_>| {
+            let session_key = self.session_key.as_ref();
+            self.rest_secrets.iter().any(makes_key)
+                || session_key.is_some_and(|sessions| {
+                    makes_key(sessions.secret()) && sessions.is_live(rest.user)
+                })
         };
-        is_static || is_rest()
+        is_static || RestUsername::parse(username).is_some_and(is_rest)
+    }
+
+    /// Says whether there are credentials of users on no list.
+    fn has_rest(&self) -> bool {
+        !self.rest_secrets.is_empty() || self.session_key.is_some()
     }
 
     fn look_up(
@@ -228,13 +247,24 @@ impl Directory {
                 return Ok(user.identity(tried, integrity));
             }
         }
-        let rest = claim.rest().filter(|_| !self.rest_secrets.is_empty());
+        let rest = claim.rest().filter(|_| self.has_rest());
         if let Some((username, rest)) = rest {
-            for secret in &self.rest_secrets {
+            let key_of = |secret: &RestSecret| {
                 let key = secret.key(algorithm, username, &self.realm);
-                if message.verify_integrity(integrity, key.as_bytes()) {
-                    return Ok(rest_identity(username, rest, key, integrity));
+                let is_right = message.verify_integrity(integrity, key.as_bytes());
+                is_right.then_some(key)
+            };
+            // Only whoever has the password makes us ask for the session.
+            if let Some(sessions) = &self.session_key
+                && let Some(key) = key_of(sessions.secret())
+            {
+                if !sessions.is_live(rest.user) {
+                    return Err(AuthError::SessionEnded);
                 }
+                return Ok(rest_identity(username, rest, key, integrity).of_session());
+            }
+            if let Some(key) = self.rest_secrets.iter().find_map(key_of) {
+                return Ok(rest_identity(username, rest, key, integrity));
             }
         }
         if user.is_some() || rest.is_some() {

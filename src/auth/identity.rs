@@ -18,6 +18,7 @@ pub struct Identity {
     expires: Option<UnixTime>,
     key: LongTermKey,
     integrity: IntegrityAlgorithm,
+    is_session: bool,
 }
 
 impl Identity {
@@ -34,7 +35,14 @@ impl Identity {
             expires,
             key,
             integrity,
+            is_session: false,
         }
+    }
+
+    /// Notes that the credential belongs to a session of signaling.
+    pub(super) const fn of_session(mut self) -> Self {
+        self.is_session = true;
+        self
     }
 
     /// Returns the whole username, also when the client sent USERHASH. Requests
@@ -57,6 +65,16 @@ impl Identity {
     #[must_use]
     pub const fn user(&self) -> &Arc<str> {
         &self.user
+    }
+
+    /// Returns the session that the credential belongs to, and ends with.
+    #[must_use]
+    pub const fn session(&self) -> Option<&Arc<str>> {
+        if self.is_session {
+            Some(&self.user)
+        } else {
+            None
+        }
     }
 
     /// Returns when a REST credential ends; a static user has no end.

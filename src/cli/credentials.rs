@@ -8,10 +8,8 @@ use serde_json::{Value, json};
 
 use super::FAILED;
 use super::WithConfig;
-use super::check::verdict;
 use super::output;
-use super::source::source;
-use super::source::usual_file;
+use super::source::load_file;
 use crate::auth;
 use crate::auth::Credentials;
 use crate::clock;
@@ -33,21 +31,9 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn credentials(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let source = source(arguments.with.config.clone());
-    if source.path().is_none() {
-        bail!(
-            "there is no configuration file at {}\n = write: --config with its path; \
-             a server without a file prints credentials when it starts",
-            usual_file().display()
-        );
-    }
-    let config = match config::load(&source) {
-        Ok(loaded) => loaded.config,
-        Err(problems) => {
-            let verdict = verdict(&problems);
-            output::hint(&format!("{problems}\n\n{verdict}: {}", source.name()));
-            return Ok(ExitCode::from(FAILED));
-        }
+    let without = "a server without a file prints credentials when it starts";
+    let Some(config) = load_file(arguments.with.config.clone(), without)? else {
+        return Ok(ExitCode::from(FAILED));
     };
     let ttl = arguments.ttl.unwrap_or(config.turn.rest.ttl);
     let (urls, credentials) = issue(&config, arguments.user.as_deref(), clock::unix_now(), ttl)?;
@@ -122,7 +108,7 @@ fn ttl(text: &str) -> Result<Duration, String> {
 const LONGEST: Duration = Duration::from_secs(30 * 86_400);
 
 /// Writes a time as `2026-01-31 12:00:00 UTC`.
-fn utc(time: UnixTime) -> String {
+pub(super) fn utc(time: UnixTime) -> String {
     let (days, second) = (time.0 / 86_400, time.0 % 86_400);
     // Counts from 0000-03-01, so that the leap day ends a year; 719 468 days lie
     // between that day and 1970-01-01, and 146 097 in 400 years.

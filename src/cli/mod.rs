@@ -10,6 +10,7 @@ mod credentials;
 mod output;
 mod run;
 mod source;
+mod token;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,6 +33,7 @@ pub fn main(serve: impl FnOnce(RunRequest) -> anyhow::Result<()>) -> ExitCode {
         Command::Run(arguments) => run::run(arguments.config, serve),
         Command::Check(arguments) => check::check(&arguments),
         Command::Credentials(arguments) => credentials::credentials(&arguments),
+        Command::Token(command) => token::token(&command),
         Command::Config(arguments) => config::config(&arguments),
     };
     done.unwrap_or_else(|error| {
@@ -57,6 +59,9 @@ enum Command {
     Check(check::Arguments),
     /// Print fresh credentials as iceServers JSON, ready for RTCPeerConnection
     Credentials(credentials::Arguments),
+    /// Make tokens that open rooms
+    #[command(subcommand)]
+    Token(token::Command),
     /// Explain the keys of the configuration file
     Config(config::Arguments),
 }

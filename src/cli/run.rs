@@ -66,6 +66,13 @@ impl Greeting {
             config::human_duration(ttl)
         ));
         output::result(&format!("{:#}", ice_servers(&urls, &credentials)))?;
+        if let Some(tls) = self.config.listen.tls.first() {
+            output::hint(&format!(
+                "for a call, open https://{host}:{}/ in two browsers; they warn of the certificate, \
+                 which nobody has signed",
+                tls.port()
+            ));
+        }
         output::hint("turnstone config --full prints a configuration file to go on from");
         Ok(())
     }
@@ -88,7 +95,10 @@ pub(super) fn run(
     }
     let mut config = loaded.config;
     let (mut generated_secret, mut greeting) = (None, None);
-    if config.turn.users.is_empty() && config.turn.rest.secrets.is_empty() {
+    // People in rooms get credentials of their own; the secret is for a server that
+    // nobody could use otherwise, and for a first try.
+    let is_closed = source.path().is_none() || !config.has_open_rooms();
+    if is_closed && config.turn.users.is_empty() && config.turn.rest.secrets.is_empty() {
         let secret = new_secret()?;
         config.turn.rest.secrets.push(secret.clone());
         generated_secret = Some(secret.clone());

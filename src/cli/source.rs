@@ -1,8 +1,14 @@
 //! Which configuration a command works on.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use anyhow::bail;
+
+use super::check::verdict;
+use super::output;
+use crate::config;
+use crate::config::Config;
 use crate::config::Source;
 use crate::config::VARIABLE_PREFIX;
 
@@ -16,9 +22,25 @@ pub(super) fn source(config: Option<PathBuf>) -> Source {
     }
 }
 
-/// Says whether a file would be found without `--config`.
-pub(super) fn usual_file() -> &'static Path {
-    Path::new(USUAL)
+/// Loads the file that was asked for or else the usual one, for a command that has
+/// no use for the built-in settings; `without` says what those do instead.
+///
+/// Prints the problems of a file that has errors and returns `None` then.
+pub(super) fn load_file(config: Option<PathBuf>, without: &str) -> anyhow::Result<Option<Config>> {
+    let source = source(config);
+    if source.path().is_none() {
+        bail!(
+            "there is no configuration file at {USUAL}\n = write: --config with its path; {without}"
+        );
+    }
+    match config::load(&source) {
+        Ok(loaded) => Ok(Some(loaded.config)),
+        Err(problems) => {
+            let verdict = verdict(&problems);
+            output::hint(&format!("{problems}\n\n{verdict}: {}", source.name()));
+            Ok(None)
+        }
+    }
 }
 
 fn environment() -> BTreeMap<String, String> {

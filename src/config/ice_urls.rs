@@ -1,4 +1,5 @@
-//! The ICE server URLs (RFC 7064, RFC 7065) that a configuration stands for.
+//! The ICE server URLs (RFC 7064, RFC 7065) that a configuration stands for, and
+//! the address of its pages.
 //!
 //! A URL is announced only when clients can reach it: its host is never empty
 //! and it belongs to a listener that exists.
@@ -70,6 +71,22 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Returns the origin under which browsers that know this server as `host` find
+    /// its pages, such as `https://call.example.org`: that of port 443 if there is
+    /// such a TLS listener, else of the first. `None` when none can be reached.
+    #[must_use]
+    pub fn web_origin(&self, host: &IceHost) -> Option<String> {
+        let reachable = || self.listen.tls.iter().filter(|l| reaches(host, **l));
+        let usual = reachable().find(|listener| listener.port() == HTTPS_PORT);
+        let listener = usual.or_else(|| reachable().next())?;
+        Some(match listener.port() {
+            HTTPS_PORT => format!("https://{host}"),
+            port => format!("https://{host}:{port}"),
+        })
+    }
+}
+
 impl std::fmt::Display for IceHost {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -98,6 +115,9 @@ fn reaches(host: &IceHost, listener: SocketAddr) -> bool {
         (IceHost::Address(ip), listener) => ip.is_ipv4() == listener.is_ipv4(),
     }
 }
+
+// RFC 9110 section 4.2.2.
+const HTTPS_PORT: u16 = 443;
 
 #[cfg(test)]
 mod tests {
@@ -137,6 +157,19 @@ mod tests {
                 "turn:[2001:db8::1]:3478?transport=tcp",
             ]
         );
+    }
+
+    #[test]
+    fn pages_are_found_at_the_usual_port_or_the_first() {
+        let origin = |tls: &str| {
+            let text = format!("[server]\ndomain = \"call.example.org\"\n[listen]\ntls = {tls}\n");
+            let config = config(&text);
+            config.web_origin(&config.ice_host().unwrap())
+        };
+        let at = |port: &str| Some(format!("https://call.example.org{port}"));
+        assert_eq!(origin(r#"["[::]:5349", "[::]:443"]"#), at(""));
+        assert_eq!(origin(r#"["127.0.0.1:443", "[::]:8443"]"#), at(":8443"));
+        assert_eq!(origin("[]"), None);
     }
 
     #[test]

@@ -162,7 +162,7 @@ pub const KEYS: &[Key] = &[
     key("listen.tls", Kind::Listeners, r#"["[::]:443", "[::]:5349"]"#,
         "STUN and TURN over TLS; port 443 passes the firewalls that block everything else."),
     key("listen.http", Kind::Listeners, r#"["[::]:80"]"#,
-        "Plain HTTP, for certificate challenges and redirects to HTTPS.").later(),
+        "Plain HTTP, which sends browsers on to HTTPS and answers certificate challenges."),
     key("listen.admin", Kind::Listener, r#""127.0.0.1:9641""#,
         "Health checks, metrics and administration.").later(),
     key("listen.trusted_proxies", Kind::Networks, "[]",
@@ -218,6 +218,10 @@ pub const KEYS: &[Key] = &[
         "Secrets shared with the application; new credentials use the first, all are accepted."),
     key("turn.rest.secrets_file", Kind::Path, EMPTY,
         "File that holds the secrets, one a line."),
+    key("turn.rest.api_keys", Kind::Secrets, "[]",
+        "Keys with which applications may fetch credentials from GET /turn/credentials; without one it is closed."),
+    key("turn.rest.api_keys_file", Kind::Path, EMPTY,
+        "File that holds the keys, one a line."),
     key("turn.rest.ttl", duration(60, 30 * DAY), r#""24h""#,
         "How long credentials issued by this server are valid."),
 
@@ -239,23 +243,29 @@ pub const KEYS: &[Key] = &[
         "TCP and TLS connections one client address may hold at a time."),
     key("limits.stream_queue", Kind::Size { min: 64 << 10, max: 64 << 20 }, r#""256KiB""#,
         "Bytes kept for a TCP or TLS client that reads slowly; beyond that the oldest packet is dropped."),
+    key("limits.sessions", Kind::Limit, "20000",
+        "People connected to signaling at a time, those who wait to be resumed among them."),
+    key("limits.requests_per_ip", Kind::Limit, "50",
+        "HTTP requests per second of one IPv4 address or IPv6 /64."),
 
     key("signaling.origins", Kind::List("a list of web origins", "https://www.example.org"), "[]",
-        "Other web sites whose pages may connect; the server's own pages always may.").later(),
+        "Other web sites whose pages may connect; the server's own pages always may."),
     key("signaling.guests", Kind::Boolean, "false",
-        "Lets people enter rooms without a token.").later(),
+        "Lets people enter rooms without a token."),
 
     key("signaling.tokens.secret", Kind::Secret, EMPTY,
-        "Secret that signs room tokens (HS256).").later(),
+        "Secret that signs and verifies room tokens (HS256)."),
     key("signaling.tokens.secret_file", Kind::Path, EMPTY,
-        "File that holds the secret.").later(),
+        "File that holds the secret."),
     key("signaling.tokens.keys", Kind::Secrets, "[]",
-        "Several keys, for rotation and for EdDSA.").later(),
+        "More keys, for a rotation and for EdDSA: an Ed25519 key as PEM, PRIVATE KEY to sign and PUBLIC KEY to verify only, or an HS256 secret; the first that can sign signs."),
+    key("signaling.tokens.keys_file", Kind::Path, EMPTY,
+        "File that holds the keys: PEM blocks, and secrets one a line."),
 
     key("rooms.max_participants", integer(2, 1000), "50",
-        "People in one room at a time.").later(),
+        "People in one room at a time."),
     key("rooms.mesh_up_to", integer(0, 8), "2",
-        "Up to this many people a room is a mesh, beyond it the SFU carries it.").later(),
+        "Up to this many people a room is a mesh; this version has no SFU to carry more, so it is the most people of a room."),
 
     key("sfu.enabled", Kind::Boolean, "true",
         "Whether rooms may use the SFU.").later(),
@@ -265,9 +275,9 @@ pub const KEYS: &[Key] = &[
         "Codecs offered to participants, the preferred ones first.").later(),
 
     key("admin.token", Kind::Secret, EMPTY,
-        "Token of the administration interface; without one it is closed.").later(),
+        "Token of the administration interface, such as POST /api/v1/tokens; without one it is closed."),
     key("admin.token_file", Kind::Path, EMPTY,
-        "File that holds the token.").later(),
+        "File that holds the token."),
 
     key("log.format", Kind::Choice(&["auto", "text", "json"]), r#""auto""#,
         "Form of a log line: text, one JSON object, or what suits the place it is written to."),
@@ -306,11 +316,7 @@ mod tests {
     fn every_secret_can_come_from_a_file() {
         for key in KEYS.iter().filter(|key| key.kind.is_secret()) {
             let file = format!("{}_file", key.name);
-            // Public keys of EdDSA are no secrets, and several files are not one.
-            assert!(
-                find(&file).is_some() || key.name == "signaling.tokens.keys",
-                "{file}"
-            );
+            assert!(find(&file).is_some(), "{file}");
         }
     }
 }

@@ -113,7 +113,8 @@ impl Source {
     }
 
     /// Takes what a start without a file uses: UDP and TCP on port 3478 and TLS
-    /// on 8443 with a self-signed certificate. There are no secrets in it.
+    /// on 8443 with a self-signed certificate, and rooms that guests may enter.
+    /// There are no secrets in it.
     #[must_use]
     pub fn local(environment: BTreeMap<String, String>) -> Self {
         Self::new(Origin::Local, environment)
@@ -228,7 +229,8 @@ impl Config {
     /// Returns the configuration of a start without a file.
     ///
     /// UDP and TCP listen on port 3478 and TLS on 8443 of every address, with a
-    /// self-signed certificate; `rest_secret` signs credentials.
+    /// self-signed certificate; `rest_secret` signs credentials, and guests may
+    /// enter rooms.
     #[must_use]
     pub fn default_local(rest_secret: Secret) -> Self {
         let source = Source::local(BTreeMap::new()).with_cores(NonZeroUsize::MIN);
@@ -274,9 +276,13 @@ fn read_file(path: &Path) -> Result<String, String> {
 const LOCAL: &str = r#"
 [listen]
 tls = ["[::]:8443"]
+http = []
 
 [tls]
 mode = "self-signed"
+
+[signaling]
+guests = true
 "#;
 
 // Where systemd puts what LoadCredential= names.
@@ -298,6 +304,8 @@ mod tests {
         assert_eq!(ports(&config.listen.udp), [3478]);
         assert_eq!(ports(&config.listen.tcp), [3478]);
         assert_eq!(ports(&config.listen.tls), [8443]);
+        assert!(config.listen.http.is_empty());
+        assert!(config.signaling.guests && config.has_open_rooms());
         assert_eq!(config.turn.rest.secrets[0].expose(), b"made at start");
         assert_eq!(config.turn.realm, "turnstone");
         assert_eq!(config.tls.mode, TlsMode::SelfSigned);

@@ -55,20 +55,40 @@ impl Fields<'_> {
     }
 
     /// Reads a list of secrets from its key or from the lines of its file.
-    pub(crate) fn secrets(&mut self, name: &str, has_file: bool) -> Vec<Secret> {
+    pub(crate) fn secrets(&mut self, name: &str) -> Vec<Secret> {
+        let texts = self.texts(name, |lines| lines);
+        for (text, place) in &texts {
+            self.look_at(name, text, place, Strength::Machine);
+        }
+        let secrets = texts.iter().map(|(text, _)| Secret::from(text.as_str()));
+        secrets.collect()
+    }
+
+    /// Reads a list of secrets and PEM blocks from its key or from its file.
+    pub(crate) fn keys(&mut self, name: &str) -> Vec<(String, Place)> {
+        let texts = self.texts(name, pem_blocks);
+        for (text, place) in texts.iter().filter(|(text, _)| !is_pem(text)) {
+            self.look_at(name, text, place, Strength::Machine);
+        }
+        texts
+    }
+
+    /// Returns the entries of a list that are not empty, or those that `entries`
+    /// makes of the lines of its file.
+    fn texts(
+        &mut self,
+        name: &str,
+        entries: impl Fn(Vec<String>) -> Vec<String>,
+    ) -> Vec<(String, Place)> {
         let inline = self.many(name, |text| Ok(text.to_owned()));
-        let mut texts: Vec<_> = inline
-            .value
-            .into_iter()
-            .map(|f| (f.value, f.place))
-            .collect();
-        if has_file {
-            let file_key = format!("{name}_file");
-            let file = self.text(&file_key);
-            if self.takes_file((name, &inline.place, !texts.is_empty()), &file) {
-                let lines = self.lines_of(&file_key, &file).unwrap_or_default();
-                texts = lines.into_iter().map(|l| (l, file.place.clone())).collect();
-            }
+        let list = inline.value.into_iter();
+        let mut texts: Vec<_> = list.map(|f| (f.value, f.place)).collect();
+        let file_key = format!("{name}_file");
+        let file = self.text(&file_key);
+        if self.takes_file((name, &inline.place, !texts.is_empty()), &file) {
+            let lines = self.lines_of(&file_key, &file).unwrap_or_default();
+            let lines = entries(lines).into_iter();
+            texts = lines.map(|l| (l, file.place.clone())).collect();
         }
         for (i, (text, place)) in texts.iter().enumerate() {
             if text.is_empty() {
@@ -79,15 +99,10 @@ impl Fields<'_> {
                     place,
                     "the same secret is listed twice",
                 ));
-            } else {
-                self.look_at(name, text, place, Strength::Machine);
             }
         }
+        texts.retain(|(text, _)| !text.is_empty());
         texts
-            .iter()
-            .filter(|(text, _)| !text.is_empty())
-            .map(|(text, _)| Secret::from(text.as_str()))
-            .collect()
     }
 
     // Decides between the key and its file. What the environment says wins
@@ -170,6 +185,32 @@ impl Fields<'_> {
     }
 }
 
+/// Says whether a text is, or should be, PEM (RFC 7468) rather than a secret.
+pub(crate) fn is_pem(text: &str) -> bool {
+    text.trim_start().starts_with(PEM_BEGIN)
+}
+
+// Joins the lines of each PEM block; a block without an end takes all the rest.
+fn pem_blocks(lines: Vec<String>) -> Vec<String> {
+    let mut entries: Vec<String> = Vec::new();
+    let mut is_inside = false;
+    for line in lines {
+        let is_end = line.starts_with(PEM_END);
+        match entries.last_mut().filter(|_| is_inside) {
+            Some(block) => {
+                block.push('\n');
+                block.push_str(&line);
+                is_inside = !is_end;
+            }
+            None => {
+                is_inside = is_pem(&line);
+                entries.push(line);
+            }
+        }
+    }
+    entries
+}
+
 fn makes_one(path: &Path) -> String {
     let path = path.display();
     format!("openssl rand -base64 32 > {path}, which makes one")
@@ -202,6 +243,9 @@ fn weakness(text: &str, strength: Strength) -> Option<String> {
         None
     }
 }
+
+const PEM_BEGIN: &str = "-----BEGIN";
+const PEM_END: &str = "-----END";
 
 // Whole secrets, without digits at the end and without punctuation.
 const SAMPLES: &[&str] = &[
@@ -279,6 +323,17 @@ mod tests {
         assert!(weakness(text, Strength::Machine).is_some());
         assert!(weakness(text, Strength::Password).is_none());
         assert!(weakness("tq8-Zk", Strength::Password).is_some());
+    }
+
+    #[test]
+    fn a_file_of_keys_has_blocks_and_lines() {
+        let lines = |text: &str| text.lines().map(str::to_owned).collect();
+        let block = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----";
+        let text = format!("one\n{block}\n{block}\ntwo\n-----BEGIN X-----\nrest");
+        assert_eq!(
+            pem_blocks(lines(&text)),
+            ["one", block, block, "two", "-----BEGIN X-----\nrest"]
+        );
     }
 
     #[test]

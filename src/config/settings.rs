@@ -16,6 +16,8 @@ use ipnet::IpNet;
 use super::bitrate::Bitrate;
 use super::size::ByteSize;
 use super::values::HostPort;
+use crate::auth::TokenKey;
+use crate::auth::Tokens;
 use crate::redact::Show;
 use crate::secret::Secret;
 
@@ -42,6 +44,20 @@ pub struct Config {
     pub admin: Admin,
     /// `[log]`.
     pub log: Log,
+}
+
+impl Config {
+    /// Returns the keys of room tokens.
+    #[must_use]
+    pub fn tokens(&self) -> Tokens {
+        Tokens::new(self.signaling.token_keys.clone())
+    }
+
+    /// Says whether anybody can enter a room, as a guest or with a token.
+    #[must_use]
+    pub fn has_open_rooms(&self) -> bool {
+        self.signaling.guests || !self.signaling.token_keys.is_empty()
+    }
 }
 
 /// The machine and how the world reaches it.
@@ -198,6 +214,8 @@ pub enum UserCredential {
 pub struct Rest {
     /// The first signs new credentials, all are accepted.
     pub secrets: Vec<Secret>,
+    /// Keys with which applications may fetch credentials.
+    pub api_keys: Vec<Secret>,
     /// Life of credentials issued here.
     pub ttl: Duration,
 }
@@ -224,6 +242,10 @@ pub struct Limits {
     pub connections_per_ip: Option<NonZeroU32>,
     /// Bytes kept for a slow TCP or TLS client.
     pub stream_queue: ByteSize,
+    /// People connected to signaling at a time.
+    pub sessions: Option<NonZeroU32>,
+    /// HTTP requests per second of an IPv4 address or IPv6 /64.
+    pub requests_per_ip: Option<NonZeroU32>,
 }
 
 /// The signaling WebSocket.
@@ -231,12 +253,11 @@ pub struct Limits {
 pub struct Signaling {
     /// Foreign web origins that may connect, in lower case.
     pub origins: Vec<String>,
-    /// Whether a token is needed.
+    /// Whether people may enter without a token.
     pub guests: bool,
-    /// `signaling.tokens.secret`.
-    pub token_secret: Option<Secret>,
-    /// `signaling.tokens.keys`.
-    pub token_keys: Vec<Secret>,
+    /// `signaling.tokens.secret`, then `signaling.tokens.keys`: the first that can
+    /// sign signs, all verify.
+    pub token_keys: Vec<TokenKey>,
 }
 
 /// Rooms.
@@ -244,7 +265,7 @@ pub struct Signaling {
 pub struct Rooms {
     /// People in one room.
     pub max_participants: u32,
-    /// People up to which a room is a mesh.
+    /// People up to which a room is a mesh; without the SFU, the most there are.
     pub mesh_up_to: u32,
 }
 

@@ -29,6 +29,7 @@ impl Config {
         line("relays", self.relay());
         line("realm", self.turn.realm.clone());
         line("accepts", self.accounts());
+        line("rooms", self.entry());
         line("limits", self.limits());
         line("peers", self.peers());
         line("certificate", self.certificate());
@@ -40,6 +41,7 @@ impl Config {
             ("udp", &self.listen.udp),
             ("tcp", &self.listen.tcp),
             ("tls", &self.listen.tls),
+            ("http", &self.listen.http),
         ];
         let used = lists.iter().filter(|(_, list)| !list.is_empty());
         let each = used.map(|(name, list)| {
@@ -75,6 +77,19 @@ impl Config {
             parts.push(count(users, "user"));
         }
         join(parts.into_iter())
+    }
+
+    fn entry(&self) -> String {
+        let keys = self.signaling.token_keys.len();
+        let who = match (self.signaling.guests, keys) {
+            (false, 0) => return "closed: no tokens and no guests".to_owned(),
+            (true, 0) => "open to everybody".to_owned(),
+            (true, keys) => format!("open to everybody, tokens of {}", count(keys, "key")),
+            (false, keys) => format!("open with tokens of {}", count(keys, "key")),
+        };
+        // There is no SFU to carry more than a mesh can.
+        let most = self.rooms.mesh_up_to.min(self.rooms.max_participants);
+        format!("{who}; at most {most} people each")
     }
 
     fn limits(&self) -> String {

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::{ServerConfig, ServerConnection};
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -22,15 +22,15 @@ use crate::clock;
 use crate::net::addresses::unmap;
 use crate::net::rate_limit::{Admission, ConnectionLimit};
 use crate::net::sniff::{Sniff, sniff};
+use crate::net::stream::Stream;
+use crate::net::tls::{ALPN_HTTP1, ALPN_HTTP2};
 use crate::redact::Redacted;
 
 /// A connection whose first bytes are known.
 pub struct Accepted {
-    /// The nonblocking socket.
-    pub socket: std::net::TcpStream,
-    /// The TLS session, after its handshake.
-    pub tls: Option<Box<ServerConnection>>,
-    /// Plain bytes that were read already, never empty.
+    /// The connection, after its TLS handshake if it has one.
+    pub stream: Stream,
+    /// Plain bytes that were read already; empty where ALPN said enough.
     pub early: Vec<u8>,
     /// What the bytes are.
     pub protocol: Sniff,
@@ -119,31 +119,25 @@ async fn begin(
     let local = unmap(socket.local_addr()?);
     let mut first = [0; 1];
     let is_tls = socket.peek(&mut first).await? == 1 && first[0] == TLS_HANDSHAKE;
-    if !is_tls {
+    let (stream, early, protocol) = if is_tls {
+        let config = acceptor.tls.as_ref();
+        let config = config.ok_or_else(|| io::Error::other("TLS is not offered on this port"))?;
+        let mut stream = TlsAcceptor::from(Arc::clone(config)).accept(socket).await?;
+        let alpn = stream.get_ref().1.alpn_protocol();
+        let (early, protocol) = if alpn.is_some_and(|name| ALPN_HTTP.contains(&name)) {
+            // Whoever takes it has its own patience with silent clients.
+            (Vec::new(), Sniff::Http)
+        } else {
+            first_bytes(&mut stream).await?
+        };
+        (Stream::Tls(Box::new(stream)), early, protocol)
+    } else {
         let mut socket = socket;
         let (early, protocol) = first_bytes(&mut socket).await?;
-        let socket = socket.into_std()?;
-        return Ok(Accepted {
-            socket,
-            tls: None,
-            early,
-            protocol,
-            client,
-            local,
-            admission,
-        });
-    }
-    let Some(config) = &acceptor.tls else {
-        return Err(io::Error::other("TLS is not offered on this port"));
+        (Stream::Plain(socket), early, protocol)
     };
-    let mut stream = TlsAcceptor::from(Arc::clone(config)).accept(socket).await?;
-    let (early, protocol) = first_bytes(&mut stream).await?;
-    let (socket, session) = stream.into_inner();
-    let socket = socket.into_std()?;
-    let tls = Some(Box::new(session));
     Ok(Accepted {
-        socket,
-        tls,
+        stream,
         early,
         protocol,
         client,
@@ -168,6 +162,10 @@ async fn first_bytes(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<(Vec<u
         }
     }
 }
+
+/// What leaves no doubt; browsers offer nothing for `turns:`, and may offer TURN's
+/// name and then speak something else.
+const ALPN_HTTP: [&[u8]; 2] = [ALPN_HTTP1, ALPN_HTTP2];
 
 /// RFC 8446 section 5.1.
 const TLS_HANDSHAKE: u8 = 22;

@@ -18,6 +18,7 @@ pub mod icmp;
 pub mod rate_limit;
 pub mod sniff;
 pub mod sockopt;
+pub mod stream;
 pub mod stun_query;
 pub mod tls;
 pub mod udp;

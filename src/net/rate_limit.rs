@@ -1,12 +1,16 @@
-//! A limit on open connections, per source and in total.
+//! Limits on open connections, per source and in total, and on requests over
+//! time, per source.
 //!
 //! A source is one IPv4 address or one IPv6 /64, which is what one subscriber
-//! has. The table holds only sources with an open connection, so the total
-//! bounds it. Locked once when a connection opens and once when it closes.
+//! has. Both tables are bounded: connections by their total, requests by a number
+//! of sources. Locked once when a connection opens and once when it closes, and
+//! once for a request.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Counts open connections. Clones share the counters.
 #[derive(Clone, Debug)]
@@ -130,6 +134,105 @@ fn lock(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
     table.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Counts requests over time, per source: a token bucket for each.
+///
+/// The table forgets sources whose bucket is full again, and when none is, the
+/// new source is let through uncounted: the number of connections bounds it.
+#[derive(Debug)]
+pub struct RequestLimit {
+    per_second: AtomicU32,
+    table: Mutex<Buckets>,
+}
+
+#[derive(Debug, Default)]
+struct Buckets {
+    of: HashMap<Source, Bucket>,
+    /// When full buckets were last looked for.
+    purged: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    tokens: f32,
+    filled: Instant,
+}
+
+impl RequestLimit {
+    /// Makes an empty table for `per_second` requests of each source, and
+    /// [`REQUEST_BURST`] times as many at once; 0 is no limit.
+    #[must_use]
+    pub fn new(per_second: u32) -> Self {
+        Self {
+            per_second: AtomicU32::new(per_second),
+            table: Mutex::default(),
+        }
+    }
+
+    /// Changes the limit.
+    pub fn set_limit(&self, per_second: u32) {
+        self.per_second.store(per_second, Ordering::Relaxed);
+    }
+
+    /// Counts a request; `false` when there were too many.
+    #[must_use]
+    pub fn admit(&self, now: Instant, from: IpAddr) -> bool {
+        let per_second = self.per_second.load(Ordering::Relaxed);
+        if per_second == 0 {
+            return true;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a limit has few digits")]
+        let rate = per_second as f32;
+        let burst = rate * REQUEST_BURST;
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let source = Source::of(from);
+        if table.of.len() >= MAX_BUCKETS && !table.of.contains_key(&source) {
+            table.purge(now, rate, burst);
+            if table.of.len() >= MAX_BUCKETS {
+                return true;
+            }
+        }
+        let bucket = table.of.entry(source).or_insert(Bucket {
+            tokens: burst,
+            filled: now,
+        });
+        bucket.tokens = bucket.at(now, rate, burst);
+        bucket.filled = now;
+        let is_admitted = bucket.tokens >= 1.0;
+        if is_admitted {
+            bucket.tokens -= 1.0;
+        }
+        is_admitted
+    }
+}
+
+impl Buckets {
+    /// Forgets full buckets, not more often than it is worth: it looks at all.
+    fn purge(&mut self, now: Instant, rate: f32, burst: f32) {
+        if self.purged.is_some_and(|at| now < at + PURGE_INTERVAL) {
+            return;
+        }
+        self.purged = Some(now);
+        self.of
+            .retain(|_, bucket| bucket.at(now, rate, burst) < burst);
+    }
+}
+
+impl Bucket {
+    fn at(&self, now: Instant, rate: f32, burst: f32) -> f32 {
+        let passed = now.saturating_duration_since(self.filled).as_secs_f32();
+        passed.mul_add(rate, self.tokens).min(burst)
+    }
+}
+
+/// How many seconds' worth of requests may come at once: a page with its files.
+pub const REQUEST_BURST: f32 = 4.0;
+
+/// A flood from many sources may cost this look once a second.
+const PURGE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Sources that are remembered; 32 bytes each.
+const MAX_BUCKETS: usize = 16_384;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,6 +280,26 @@ mod tests {
         drop(held);
         let _one = limit.admit(ip("192.0.2.1")).unwrap();
         assert!(limit.admit(ip("192.0.2.1")).is_err());
+    }
+
+    #[test]
+    fn requests_are_counted_for_each_source_and_forgotten() {
+        let now = crate::clock::now();
+        let limit = RequestLimit::new(10);
+        let admitted = |at, from| (0..100).filter(|_| limit.admit(at, ip(from))).count();
+        assert_eq!(admitted(now, "192.0.2.1"), 40);
+        assert_eq!(admitted(now, "192.0.2.2"), 40);
+        let later = now + std::time::Duration::from_secs(1);
+        assert_eq!(admitted(later, "192.0.2.1"), 10);
+        for n in 0..MAX_BUCKETS {
+            let address = u32::try_from(n).unwrap();
+            assert!(limit.admit(later, IpAddr::from(address.to_be_bytes())));
+        }
+        let much_later = later + std::time::Duration::from_secs(10);
+        assert!(limit.admit(much_later, ip("203.0.113.1")));
+        assert_eq!(limit.table.lock().unwrap().of.len(), 1);
+        limit.set_limit(0);
+        assert_eq!(admitted(much_later, "203.0.113.1"), 100);
     }
 
     #[test]

@@ -25,8 +25,11 @@ pub const ALPN_STUN: &[u8] = b"stun.nat-discovery";
 /// ALPN identifier of HTTP/1.1 (RFC 7301 section 6).
 pub const ALPN_HTTP1: &[u8] = b"http/1.1";
 
+/// ALPN identifier of HTTP/2 over TLS (RFC 9113 section 3.1).
+pub const ALPN_HTTP2: &[u8] = b"h2";
+
 /// What a port that serves both TURN and HTTP offers.
-pub const ALPN_ALL: &[&[u8]] = &[ALPN_TURN, ALPN_STUN, ALPN_HTTP1];
+pub const ALPN_ALL: &[&[u8]] = &[ALPN_TURN, ALPN_STUN, ALPN_HTTP2, ALPN_HTTP1];
 
 /// Makes the configuration of a server that presents `certificate`, speaks TLS
 /// 1.2 and 1.3, and asks for no client certificate.
@@ -117,8 +120,8 @@ mod tests {
     async fn alpn_is_agreed_on_and_an_unknown_one_is_refused() {
         for (offered, agreed) in [
             (&[ALPN_TURN][..], Some(ALPN_TURN)),
-            (&[b"h2", ALPN_HTTP1], Some(ALPN_HTTP1)),
-            (&[b"h2"], None),
+            (&[ALPN_HTTP1, ALPN_HTTP2], Some(ALPN_HTTP2)),
+            (&[b"h3"], None),
         ] {
             let certificate = key_for("turn.example.org");
             let server = server_config(SwappableCert::new(certificate.clone()), ALPN_ALL);

@@ -242,6 +242,10 @@ impl Server {
             to_client: Traffic::default(),
         });
         self.by_client.insert(request.path.five_tuple, key);
+        if let Some(session) = request.identity.session() {
+            let keys = self.by_session.entry(Arc::clone(session));
+            keys.or_default().push(key);
+        }
         self.deadlines.set(now + lifetime, Timer::Allocation(key));
         key
     }

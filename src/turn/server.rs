@@ -47,6 +47,8 @@ pub struct Server {
 
     pub(super) allocations: Slab<Allocation>,
     pub(super) by_client: HashMap<FiveTuple, usize>,
+    /// Allocations of sessions of signaling, which end together.
+    pub(super) by_session: HashMap<Arc<str>, Vec<usize>>,
     pub(super) relays: Slab<Relay>,
     pub(super) by_port: HashMap<(RelayPort, RelayKind), RelayId>,
     pub(super) connections: BTreeMap<ConnectionId, PeerConnection>,
@@ -115,6 +117,7 @@ impl Server {
             alternate: None,
             allocations: Slab::new(),
             by_client: HashMap::new(),
+            by_session: HashMap::new(),
             relays: Slab::new(),
             by_port: HashMap::new(),
             connections: BTreeMap::new(),
@@ -197,6 +200,17 @@ impl Server {
         }
     }
 
+    /// Ends all allocations that were made with credentials of the session `user`.
+    ///
+    /// The directory must not take its credentials any more, or the client could
+    /// allocate anew. Streams to the client stay open. Other users of that name
+    /// keep what they have.
+    pub fn end_user(&mut self, now: Instant, user: &str) {
+        for key in self.by_session.remove(user).unwrap_or_default() {
+            self.end_allocation(now, key, "session ended");
+        }
+    }
+
     /// Ends every allocation, which logs its account; the last call before the
     /// server is dropped. Clients are told nothing: they find out by themselves.
     pub fn shut_down(&mut self, now: Instant) {
@@ -253,6 +267,7 @@ impl Server {
     pub(super) fn end_allocation(&mut self, now: Instant, key: usize, reason: &'static str) {
         let allocation = self.allocations.remove(key);
         self.by_client.remove(&allocation.path.five_tuple);
+        self.forget_session_of(key, &allocation);
         self.deadlines
             .clear(allocation.expires_at, Timer::Allocation(key));
         self.ledger.release(
@@ -285,6 +300,18 @@ impl Server {
         let Relay { kind, place, .. } = self.relays.remove(relay.0 as usize);
         self.by_port.remove(&(place, kind));
         self.relay_ports.release(place);
+    }
+
+    fn forget_session_of(&mut self, key: usize, allocation: &Allocation) {
+        let Some(session) = allocation.identity.session() else {
+            return;
+        };
+        if let Some(keys) = self.by_session.get_mut(session) {
+            keys.retain(|other| *other != key);
+            if keys.is_empty() {
+                self.by_session.remove(session);
+            }
+        }
     }
 
     fn revoke_denied_peers(&mut self, now: Instant, key: usize) {

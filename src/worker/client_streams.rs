@@ -379,6 +379,7 @@ mod tests {
             realm: "example.org".to_owned(),
             users: Vec::new(),
             rest_secrets: Vec::new(),
+            sessions: None,
         });
         let shared = Shared {
             directory: Arc::new(directory),

@@ -22,6 +22,8 @@ pub enum Command {
     Client(Box<NewClient>),
     /// New settings after a reload.
     Reconfigure(Box<turn::Options>, Arc<Directory>),
+    /// A session of signaling has ended, and its allocations with it.
+    EndUser(Arc<str>),
     /// Where new clients are sent from now on.
     SetAlternate(Option<Alternate>),
     /// Asks for a report, which also shows that the worker moves.

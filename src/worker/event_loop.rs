@@ -326,6 +326,7 @@ impl Worker {
                 Command::Reconfigure(options, directory) => {
                     self.server.reconfigure(now, *options, directory);
                 }
+                Command::EndUser(user) => self.server.end_user(now, &user),
                 Command::SetAlternate(alternate) => self.server.set_alternate(alternate),
                 // The control side may have stopped waiting.
                 Command::Report(sender) => drop(sender.send(self.report())),

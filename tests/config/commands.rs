@@ -21,11 +21,12 @@ fn check_says_ok_and_what_will_be_served() {
     let expected = format!(
         "\
 ok: {file}
-  listens      udp [::]:3478, tcp [::]:3478, tls [::]:443 [::]:5349
+  listens      udp [::]:3478, tcp [::]:3478, tls [::]:443 [::]:5349, http [::]:80
   announces    an address found at start
   relays       UDP ports 49152-65535 of an address found at start
   realm        turn.example.org
   accepts      1 shared secret (issued for 1d)
+  rooms        closed: no tokens and no guests
   limits       10 allocations per user, 20 allocations per address
   peers        everywhere but private and reserved networks
   certificate  self-signed, made at start
@@ -89,7 +90,7 @@ fn the_environment_wins_over_the_file() {
         "{text}"
     );
     assert!(
-        text.contains("listens      udp [::]:3478, tcp [::]:3478\n"),
+        text.contains("listens      udp [::]:3478, tcp [::]:3478, http [::]:80\n"),
         "{text}"
     );
 }

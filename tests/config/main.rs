@@ -10,3 +10,4 @@ mod messages;
 mod properties;
 mod samples;
 mod support;
+mod tokens;

@@ -2,6 +2,8 @@
 //!
 //! Each message must be enough to correct the file without another document.
 
+use turnstone::config::Problems;
+
 use crate::support::{Dir, SECRET, load_text, problems};
 
 #[test]
@@ -297,8 +299,102 @@ fn nobody_who_could_use_the_relay() {
 warning: turn.rest.secrets: nobody has credentials yet
  --> t.toml
   = why: without secrets and users a secret is made at each start and lost at its end
-  = write: [turn.rest] with secrets_file, or a [[turn.users]] block";
+  = write: [turn.rest] with secrets_file, or a [[turn.users]] block
+
+warning: signaling.tokens.secret: nobody can enter rooms
+ --> t.toml
+  = why: guests are not let in, and there is no key to verify tokens with
+  = write: [signaling.tokens] with secret_file, or guests = true in [signaling]";
     assert_eq!(problems(""), expected);
+    // Whoever may enter rooms needs no other credentials.
+    assert_eq!(problems("[signaling]\nguests = true\n"), "");
+    let tokens = format!("[signaling.tokens]\nsecret = \"{SECRET}\"\n");
+    assert_eq!(problems(&tokens), "");
+}
+
+#[test]
+fn rooms_that_nobody_can_enter() {
+    let relay = format!("[turn.rest]\nsecrets = [\"{SECRET}\"]\n");
+    assert_eq!(problems(&relay), "", "a relay for applications");
+    for about_rooms in [
+        "[signaling]\norigins = [\"https://www.example.org\"]\n".to_owned(),
+        "[rooms]\nmax_participants = 2\n".to_owned(),
+        format!("[admin]\ntoken = \"{SECRET}\"\n"),
+    ] {
+        let found = problems(&format!("{relay}{about_rooms}"));
+        let what = "warning: signaling.tokens.secret: nobody can enter rooms";
+        assert!(found.starts_with(what), "{found}");
+    }
+}
+
+#[test]
+fn a_room_too_small_to_meet_in() {
+    let text = "[signaling]\nguests = true\n[rooms]\nmesh_up_to = 1\n";
+    let expected = "\
+warning: rooms.mesh_up_to: nobody can call anybody
+ --> t.toml:4:14
+  |
+4 | mesh_up_to = 1
+  |              ^
+  = why: this version has no SFU: a room holds as many people as a mesh
+  = write: mesh_up_to = 2";
+    assert_eq!(problems(text), expected);
+}
+
+#[test]
+fn a_token_key_that_is_no_ed25519_key() {
+    let text = format!(
+        "[signaling.tokens]\nkeys = [\n\"{SECRET}\", \"\"\"\n-----BEGIN PRIVATE KEY-----\n{P256}\n\
+         -----END PRIVATE KEY-----\n\"\"\"]\n"
+    );
+    let found = problems(&text);
+    let expected = "\
+error: signaling.tokens.keys: this is not an Ed25519 key
+ --> t.toml:3:37
+  |
+3 | ***
+  | ^^^
+  = why: tokens are signed with EdDSA or HS256, nothing else
+  = write: the output of: openssl genpkey -algorithm ed25519, or of: openssl pkey -pubout";
+    assert_eq!(found, expected);
+    for (key, what) in [
+        (PUBLIC.replace("MCow", "M!ow"), "this PEM text is damaged"),
+        (
+            PUBLIC.replace("PUBLIC", "ENCRYPTED PRIVATE"),
+            "there is no PRIVATE KEY and no PUBLIC KEY in this PEM text",
+        ),
+    ] {
+        let text = format!("[signaling.tokens]\nkeys = [\"\"\"\n{key}\"\"\"]\n");
+        let found = problems(&text);
+        assert!(found.contains(what), "{found}");
+        assert!(!found.contains("qYAYKxCrfVS"), "{found}");
+    }
+}
+
+#[test]
+fn a_pem_key_where_a_secret_belongs() {
+    let text = format!("[signaling.tokens]\nsecret = \"\"\"\n{PUBLIC}\"\"\"\n");
+    let found = problems(&text);
+    assert!(
+        found.starts_with("error: signaling.tokens.secret: this is a PEM key\n"),
+        "{found}"
+    );
+    assert!(!found.contains("MCow"), "{found}");
+}
+
+#[test]
+fn keys_of_tokens_come_from_their_file() {
+    let dir = Dir::new();
+    let file = dir.write("token.keys", &format!("{PRIVATE}{SECRET}\n{PUBLIC}"));
+    let text = format!(
+        "[signaling.tokens]\nsecret = \"first-{SECRET}\"\nkeys_file = \"{}\"\n",
+        file.display()
+    );
+    let loaded = load_text(&text).map_err(|p| p.to_string()).unwrap();
+    assert_eq!(Problems(loaded.warnings).to_string(), "");
+    let keys = loaded.config.signaling.token_keys;
+    let can_sign: Vec<_> = keys.iter().map(|key| key.can_sign()).collect();
+    assert_eq!(can_sign, [true, true, true, false]);
 }
 
 #[test]
@@ -330,6 +426,10 @@ fn limits_that_contradict_each_other() {
         (
             "[server]\nworkers = 8\n[turn]\nrelay_ports = \"50000-50014\"\n",
             "turn.relay_ports: 15 relay ports are too few for 8 workers",
+        ),
+        (
+            "[listen]\nhttp = [\"[::]:443\"]\n",
+            "listen.http: [::]:443 is taken by listen.tls",
         ),
         (
             "[listen]\nudp = []\ntcp = []\ntls = []\n",
@@ -364,6 +464,14 @@ fn limits_that_contradict_each_other() {
         let found = problems(text);
         assert!(found.contains(what), "{text}:\n{found}");
     }
+}
+
+#[test]
+fn a_default_http_listener_makes_room_for_others() {
+    let text = "[signaling]\nguests = true\n[listen]\ntcp = [\"0.0.0.0:80\"]\n";
+    let loaded = load_text(text).map_err(|p| p.to_string()).unwrap();
+    assert!(loaded.config.listen.http.is_empty());
+    assert_eq!(loaded.config.listen.tcp.len(), 1);
 }
 
 #[test]
@@ -424,6 +532,21 @@ fn secrets_come_from_the_lines_of_a_file() {
     let second = format!("second-{SECRET}");
     assert_eq!(secrets, [SECRET.as_bytes(), second.as_bytes()]);
 }
+
+/// A P-256 key in PKCS #8, which signs no tokens.
+const P256: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgN7UeMWTkxFYFRJLM
+OlvG8JSe1Aj8EPUn1qqqTrDZtzOhRANCAARTZxwEqBYs2PykqKLw5r/+yG/eyHPA
+IqXBOQz9nmJaIZnlB7LkEP7PyljjHAJvRu1gx03K5ehkpaE1okeiaesp";
+
+/// The key of RFC 8037 appendix A.1.
+const PRIVATE: &str = "-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g
+-----END PRIVATE KEY-----
+";
+const PUBLIC: &str = "-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
+-----END PUBLIC KEY-----
+";
 
 /// Checks what is said about one key of a section; that nobody has credentials
 /// is left aside.

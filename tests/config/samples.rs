@@ -80,8 +80,8 @@ fn the_sample_file_loads_with_every_key_set() {
         .collect();
     expected.sort_unstable();
     assert_eq!(later, expected);
-    // Beside these only that nobody has credentials.
-    assert_eq!(loaded.warnings.len(), expected.len() + 1);
+    // Beside these only that nobody has credentials or can enter rooms.
+    assert_eq!(loaded.warnings.len(), expected.len() + 2);
 }
 
 #[test]
@@ -105,6 +105,7 @@ fn every_example_loads_without_a_problem() {
     let dir = Dir::new();
     dir.write_certificate("fullchain.pem", "privkey.pem");
     dir.write("rest.secret", SECRET);
+    dir.write("token.secret", SECRET);
     dir.write("alice.password", "tq8-Zk_5w1");
     let mut names = Vec::new();
     for example in fs::read_dir(directory().join("examples")).unwrap() {

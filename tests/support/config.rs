@@ -52,6 +52,7 @@ impl TestConfig {
         .set("listen.udp", strings(&everywhere))
         .set("listen.tcp", strings(&everywhere))
         .set("listen.tls", strings(&everywhere))
+        .set("listen.http", strings(&[]))
         .set("tls.mode", "self-signed")
         .set("turn.realm", REALM)
         .set("turn.relay_ips", strings(&["127.0.0.1", "::1"]))

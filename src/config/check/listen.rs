@@ -13,7 +13,13 @@ pub(super) fn listen(fields: &mut Fields<'_>) -> Listen {
     let udp = fields.many("listen.udp", values::listener);
     let tcp = fields.many("listen.tcp", values::listener);
     let tls = fields.many("listen.tls", values::listener);
-    let http = fields.many("listen.http", values::listener);
+    let mut http = fields.many("listen.http", values::listener);
+    if !http.given {
+        // The other listeners know HTTP as well: a default is not in their way.
+        let others = || tcp.value.iter().chain(&tls.value);
+        http.value
+            .retain(|own| !others().any(|other| overlap(own.value, other.value)));
+    }
     let admin = fields.parsed("listen.admin", |text| {
         if text.is_empty() {
             return Ok(None);
@@ -22,11 +28,15 @@ pub(super) fn listen(fields: &mut Fields<'_>) -> Listen {
     });
     let trusted_proxies = fields.many("listen.trusted_proxies", values::network);
 
-    // HTTP and admin do not listen yet; a clash with them is none today.
+    // Admin does not listen yet; a clash with it is none today.
     clashes(fields, &[("listen.udp", &udp.value)]);
     clashes(
         fields,
-        &[("listen.tcp", &tcp.value), ("listen.tls", &tls.value)],
+        &[
+            ("listen.tcp", &tcp.value),
+            ("listen.tls", &tls.value),
+            ("listen.http", &http.value),
+        ],
     );
     let turn = [&udp, &tcp, &tls];
     let is_complete = fields

@@ -7,6 +7,7 @@
 
 mod later;
 mod listen;
+mod rooms;
 mod server;
 mod tls;
 mod turn;
@@ -54,14 +55,26 @@ pub(crate) fn check(raw: &Raw, around: &Surroundings, findings: &mut Vec<Finding
         tls,
         turn,
         limits: limits(&mut fields),
-        signaling: later::signaling(&mut fields),
-        rooms: later::rooms(&mut fields),
+        signaling: rooms::signaling(&mut fields),
+        rooms: rooms::rooms(&mut fields),
         sfu: later::sfu(&mut fields),
-        admin: later::admin(&mut fields),
+        admin: rooms::admin(&mut fields),
         log: log(&mut fields),
     };
+    if !around.makes_secret {
+        nobody(&mut fields, &config);
+    }
     without_effect(&mut fields);
     config
+}
+
+// Who has neither credentials nor a way into rooms has no use of this server.
+fn nobody(fields: &mut Fields<'_>, config: &Config) {
+    let is_relay = turn::has_accounts(fields, &config.turn);
+    if !is_relay && !config.has_open_rooms() {
+        turn::nobody(fields);
+    }
+    rooms::nobody(fields, &config.signaling, is_relay);
 }
 
 fn limits(fields: &mut Fields<'_>) -> Limits {
@@ -75,6 +88,8 @@ fn limits(fields: &mut Fields<'_>) -> Limits {
         unauthenticated: fields.limit("limits.unauthenticated"),
         connections_per_ip: fields.limit("limits.connections_per_ip"),
         stream_queue: fields.size("limits.stream_queue"),
+        sessions: fields.limit("limits.sessions"),
+        requests_per_ip: fields.limit("limits.requests_per_ip"),
     }
 }
 

@@ -41,13 +41,11 @@ pub(super) fn turn(
     }
     let tcp_relay = fields.boolean("turn.tcp_relay").value;
     let rest = Rest {
-        secrets: fields.secrets("turn.rest.secrets", true),
+        secrets: fields.secrets("turn.rest.secrets"),
+        api_keys: fields.secrets("turn.rest.api_keys"),
         ttl: fields.duration("turn.rest.ttl").value,
     };
     let users = users::users(fields, users);
-    if users.is_empty() && rest.secrets.is_empty() && !around.makes_secret {
-        nobody(fields);
-    }
     Turn {
         realm,
         relay_ips,
@@ -267,14 +265,20 @@ fn open_relay(fields: &mut Fields<'_>, place: &Place) {
     );
 }
 
-// A secret that could not be read, or its misspelled key, was already an error.
-fn nobody(fields: &mut Fields<'_>) {
-    let was_meant = |finding: &Finding| {
+/// Says whether somebody has credentials of their own, or was meant to: a secret
+/// that could not be read, or its misspelled key, was already an error.
+pub(super) fn has_accounts(fields: &Fields<'_>, turn: &Turn) -> bool {
+    let is_about_them = |finding: &Finding| {
         finding.key.starts_with("turn.rest.secrets") || finding.key.starts_with("turn.users")
     };
-    if fields.record.has_unknown || fields.findings.iter().any(was_meant) {
-        return;
-    }
+    !turn.users.is_empty()
+        || !turn.rest.secrets.is_empty()
+        || fields.record.has_unknown
+        || fields.findings.iter().any(is_about_them)
+}
+
+/// Warns that there are no credentials.
+pub(super) fn nobody(fields: &mut Fields<'_>) {
     fields.push(
         Finding::warning(
             "turn.rest.secrets",

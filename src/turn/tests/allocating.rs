@@ -471,6 +471,7 @@ fn a_rest_user_with_the_name_of_a_static_one_is_another_user() {
         realm: REALM.to_owned(),
         users: vec![of_file],
         rest_secrets: vec!["a secret".into()],
+        sessions: None,
     });
     let mut sim = Sim::new();
     sim.server.reconfigure(sim.now, options(), Arc::new(both));

@@ -4,6 +4,7 @@ mod allocating;
 mod invariants;
 mod lossy_wire;
 mod relaying;
+mod sessions;
 mod sim;
 mod strangers;
 mod tcp;

@@ -143,11 +143,29 @@ pub(super) fn directory(users: &[&str]) -> Arc<Directory> {
         realm: REALM.to_owned(),
         users: users.iter().map(user).collect(),
         rest_secrets: vec![],
+        sessions: None,
     }))
 }
 
+/// Signs the credentials of users whose name has the form `expiry:session-...`.
+pub(super) const SESSION_SECRET: &str = "known to this server only";
+
 fn password(user: &str) -> String {
-    format!("password of {user}")
+    let Some((expires, session)) = user.split_once(':').filter(|(_, s)| is_session(s)) else {
+        return format!("password of {user}");
+    };
+    let expires = UnixTime(expires.parse().unwrap());
+    auth::issue(
+        &SESSION_SECRET.into(),
+        Some(session),
+        expires,
+        Duration::ZERO,
+    )
+    .password
+}
+
+fn is_session(user: &str) -> bool {
+    user.starts_with("session-")
 }
 
 impl Sim {

@@ -1,0 +1,16 @@
+//! The driver of `room`: WebSockets, timers and the lock around the core.
+//!
+//! [`Hub`] holds the core and carries out what it says; `socket.rs` runs one
+//! WebSocket, `outbox.rs` keeps what waits for it. Decisions are the core's.
+//! Read `hub.rs` first.
+
+mod hub;
+mod live;
+mod outbox;
+mod revocation;
+mod socket;
+#[cfg(test)]
+mod tests;
+
+pub use hub::{Client, Hub, Options, Size};
+pub use live::LiveSessions;
