@@ -34,8 +34,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     // cores: no socket, clock, randomness of their own, lock, async
     ("auth", &["secret", "stun", "unix_time"]),
     ("turn", &["auth", "redact", "stun", "unix_time"]),
-    ("peerjs", &["redact"]),
     ("room", &["auth", "redact", "unix_time"]),
+    ("peerjs", &["redact"]),
     ("sfu", &["redact", "room", "rtp"]),
     // drivers
     ("net", &["clock", "redact", "secret", "stun", "unix_time"]),
@@ -59,6 +59,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "auth",
             "clock",
             "net",
+            "peerjs",
             "redact",
             "room",
             "unix_time",
@@ -74,6 +75,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "clock",
             "net",
             "observability",
+            "peerjs",
             "redact",
             "room",
             "secret",

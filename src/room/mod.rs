@@ -15,6 +15,9 @@ mod relay;
 mod request;
 mod rooms;
 mod session;
+mod sound;
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 pub use code::{CloseCode, ErrorCode};

@@ -92,7 +92,7 @@ pub struct Rooms {
     pub(super) rooms: BTreeMap<Arc<str>, Room>,
     deadlines: BTreeSet<(Instant, Due)>,
     outputs: VecDeque<Output>,
-    is_draining: bool,
+    pub(super) is_draining: bool,
 }
 
 pub(super) struct Connection {
@@ -127,6 +127,23 @@ pub(super) struct Room {
     pub(super) barred: VecDeque<String>,
     /// Generations above 1, the lower id first.
     pub(super) generations: BTreeMap<(SessionId, SessionId), u32>,
+}
+
+impl Room {
+    /// Keeps an identity out as long as the room lives.
+    pub(super) fn bar(&mut self, identity: &str) {
+        if self.has_barred(Some(identity)) {
+            return;
+        }
+        if self.barred.len() >= limits::BARRED {
+            self.barred.pop_front();
+        }
+        self.barred.push_back(identity.to_owned());
+    }
+
+    pub(super) fn has_barred(&self, identity: Option<&str>) -> bool {
+        identity.is_some_and(|identity| self.barred.iter().any(|barred| barred == identity))
+    }
 }
 
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -175,6 +192,8 @@ impl Rooms {
     pub fn handle_connected(&mut self, now: Instant, connection: ConnectionId) {
         if self.is_draining {
             self.send_draining(connection);
+            let code = CloseCode::Draining;
+            self.outputs.push_back(Output::Close { connection, code });
             return;
         }
         let hello_by = now + limits::HELLO;
@@ -232,9 +251,7 @@ impl Rooms {
 
     /// Closes a connection that does not read what it is sent.
     pub fn connection_slow(&mut self, now: Instant, connection: ConnectionId) {
-        self.handle_disconnected(now, connection, false);
-        let code = CloseCode::Rate;
-        self.outputs.push_back(Output::Close { connection, code });
+        self.close(now, connection, CloseCode::Rate);
     }
 
     /// Does what is due.
@@ -269,7 +286,7 @@ impl Rooms {
         let all: Vec<ConnectionId> = self.connections.keys().copied().collect();
         for connection in all {
             self.send_draining(connection);
-            self.handle_disconnected(now, connection, false);
+            self.close(now, connection, CloseCode::Draining);
         }
     }
 
@@ -290,7 +307,7 @@ impl Rooms {
             return Some(re);
         };
         connection.refused += 1;
-        if connection.refused > limits::REFUSED {
+        if connection.refused >= limits::REFUSED {
             self.close(now, id, CloseCode::Rate);
             return None;
         }
@@ -323,30 +340,27 @@ impl Rooms {
             }
             connection.last_id = number;
         }
-        if matches!(request.body, Body::Ping) {
-            self.send(id, &Event::Pong { re: request.id });
-            return Ok(Answer::Given);
-        }
-        let is_new = matches!(connection.phase, Phase::New { .. });
-        match request.body {
-            Body::Hello(hello) if is_new => {
-                return self.hello(id, request.id, &hello, verdict);
-            }
-            Body::Hello(_) => {
-                return Err(refusal(ErrorCode::BadMessage, "hello was said already"));
-            }
-            _ if is_new => return Err(refusal(ErrorCode::HelloRequired, "say hello first")),
-            Body::Join(join) => return self.join(now, unix_now, id, request.id, join),
-            Body::Leave => return self.leave(now, id).map(|()| Answer::Ok),
-            _ => {}
-        }
-        let Phase::In(session) = connection.phase.clone() else {
-            return Err(refusal(ErrorCode::NotJoined, "join a room first"));
-        };
-        if request.from.is_some_and(|from| *from != *session) {
+        let phase = connection.phase.clone();
+        if let (Phase::In(session), Some(from)) = (&phase, &request.from)
+            && **from != **session
+        {
             return Err(refusal(ErrorCode::ForgedSender, "from is not your own id"));
         }
-        self.in_room(now, unix_now, &session, request.body)
+        match (request.body, phase) {
+            (Body::Hello(hello), Phase::New { .. }) => self.hello(id, request.id, &hello, verdict),
+            (_, Phase::New { .. }) => Err(refusal(ErrorCode::HelloRequired, "say hello first")),
+            (Body::Hello(_), _) => Err(refusal(ErrorCode::BadMessage, "hello was said already")),
+            (Body::Ping, _) => {
+                self.send(id, &Event::Pong { re: request.id });
+                Ok(Answer::Given)
+            }
+            (Body::Join(join), _) => self.join(now, unix_now, id, request.id, join),
+            (Body::Leave, _) => self.leave(now, id).map(|()| Answer::Ok),
+            (body, Phase::In(session)) => self.in_room(now, unix_now, &session, body),
+            (_, Phase::Greeted | Phase::Waiting(_)) => {
+                Err(refusal(ErrorCode::NotJoined, "join a room first"))
+            }
+        }
     }
 
     fn in_room(
@@ -369,7 +383,10 @@ impl Rooms {
                 candidates,
             } => self.relay_ice(session, &to, generation, &candidates),
             Body::Chat { text, to } => self.chat(unix_now, session, &text, to.as_deref()),
-            Body::Set { name, state } => self.set(session, name, state),
+            Body::Set { name, state } => {
+                self.set(session, name, state);
+                Ok(())
+            }
             Body::Mute { peer, kind } => self.mute(session, &peer, kind),
             Body::Kick { peer, reason } => self.kick(now, session, &peer, reason.as_deref()),
             Body::Lock { locked } => self.lock(now, session, locked),
@@ -433,10 +450,7 @@ impl Rooms {
         let Some(session) = self.sessions.get_mut(session) else {
             return;
         };
-        let text = session.number(text);
-        if let Some(connection) = session.connection {
-            self.outputs.push_back(Output::Send { connection, text });
-        }
+        session.tell(text, &mut self.outputs);
     }
 
     /// Sends to all of a room but one.
@@ -450,10 +464,12 @@ impl Rooms {
         let Some(room) = self.rooms.get(room) else {
             return;
         };
-        for member in room.members.clone() {
-            if but != Some(&*member) {
-                self.tell(&member, text);
-            }
+        let others = room.members.iter().filter(|id| but != Some(&***id));
+        for member in others {
+            let Some(session) = self.sessions.get_mut(member) else {
+                continue;
+            };
+            session.tell(text, &mut self.outputs);
         }
     }
 
@@ -463,8 +479,10 @@ impl Rooms {
 
     /// Closes from our side; the session of the connection goes on without it.
     pub(super) fn close(&mut self, now: Instant, connection: ConnectionId, code: CloseCode) {
-        self.handle_disconnected(now, connection, false);
-        self.outputs.push_back(Output::Close { connection, code });
+        if self.connections.contains_key(&connection) {
+            self.handle_disconnected(now, connection, false);
+            self.outputs.push_back(Output::Close { connection, code });
+        }
     }
 
     pub(super) fn set_deadline(&mut self, at: Instant, due: Due) {
@@ -489,7 +507,7 @@ impl Rooms {
         self.answer(connection, &Event::Ok { re, resumed: None });
     }
 
-    fn refuse(&mut self, connection: ConnectionId, re: Option<u64>, refusal: &Refusal) {
+    pub(super) fn refuse(&mut self, connection: ConnectionId, re: Option<u64>, refusal: &Refusal) {
         let close = close_of(refusal.code);
         self.answer(
             connection,
@@ -530,9 +548,7 @@ impl Rooms {
             retry_after_ms: Some(DRAIN_RETRY_MS),
             fatal: true,
         };
-        self.send(connection, &event);
-        let code = CloseCode::Draining;
-        self.outputs.push_back(Output::Close { connection, code });
+        self.answer(connection, &event);
     }
 }
 

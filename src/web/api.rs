@@ -14,17 +14,17 @@ use crate::unix_time::UnixTime;
 
 use super::host::Host;
 use super::redirect;
-use super::reply::{Reply, private_json, problem};
+use super::reply::{Refused, Reply, private_json, problem};
 use super::site::Options;
 
 /// Judges the `Authorization` header.
 ///
 /// # Errors
 /// The answer for whoever may not do this.
-pub(super) fn require_admin(options: &Options, headers: &HeaderMap) -> Result<(), Reply> {
+pub(super) fn require_admin(options: &Options, headers: &HeaderMap) -> Result<(), Refused> {
     let Some(token) = &options.admin_token else {
         let detail = "the API is closed: admin.token is not set";
-        return Err(problem(StatusCode::FORBIDDEN, detail));
+        return Err(problem(StatusCode::FORBIDDEN, detail).into());
     };
     let given = headers.get(AUTHORIZATION).and_then(bearer);
     if given.is_some_and(|given| is_one_of(std::slice::from_ref(token), given)) {
@@ -34,7 +34,7 @@ pub(super) fn require_admin(options: &Options, headers: &HeaderMap) -> Result<()
     let mut reply = problem(StatusCode::UNAUTHORIZED, detail);
     let scheme = HeaderValue::from_static("Bearer");
     reply.headers_mut().insert(WWW_AUTHENTICATE, scheme);
-    Err(reply)
+    Err(reply.into())
 }
 
 /// Answers with a token as the body asks for it.

@@ -9,6 +9,9 @@ use serde::Serialize;
 /// Every body here is small and at hand.
 pub(super) type Reply = Response<Full<Bytes>>;
 
+/// The answer to a request that goes no further.
+pub(super) type Refused = Box<Reply>;
+
 /// Makes an answer with a body.
 pub(super) fn reply(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Reply {
     let mut reply = Response::new(Full::new(body.into()));

@@ -11,10 +11,11 @@ use tokio::time::timeout;
 
 use crate::auth::is_room_name;
 use crate::clock;
+use crate::peerjs::{self, Params};
 
 use super::connection::{Service, Upgrade};
 use super::host::Host;
-use super::reply::{self, Reply, problem, wrong_method};
+use super::reply::{self, Refused, Reply, problem, wrong_method};
 use super::site::Options;
 use super::{api, assets, credentials, headers, redirect, upgrade};
 
@@ -23,6 +24,12 @@ use super::{api, assets, credentials, headers, redirect, upgrade};
 pub(super) enum Route {
     /// The WebSocket of the signaling protocol.
     Socket,
+    /// The WebSocket of PeerJS clients.
+    PeerSocket,
+    /// A new id for a PeerJS client.
+    PeerId,
+    /// A list of PeerJS clients, which nobody gets.
+    Peers,
     /// TURN credentials for other servers.
     Credentials,
     /// Room tokens for applications.
@@ -54,6 +61,12 @@ impl Route {
             "/api/v1/tokens" => return Self::Tokens,
             _ => {}
         }
+        match peerjs::route(path) {
+            Some(peerjs::Route::Socket) => return Self::PeerSocket,
+            Some(peerjs::Route::Id) => return Self::PeerId,
+            Some(peerjs::Route::Peers) => return Self::Peers,
+            None => {}
+        }
         if path.strip_prefix("/r/").is_some_and(is_room_name) {
             return Self::Page("room.html");
         }
@@ -70,6 +83,9 @@ impl Route {
     pub(super) const fn label(&self) -> &'static str {
         match self {
             Self::Socket => "ws",
+            Self::PeerSocket => "peerjs",
+            Self::PeerId => "peerjs_id",
+            Self::Peers => "peerjs_peers",
             Self::Credentials => "turn_credentials",
             Self::Tokens => "tokens",
             Self::Page(_) => "page",
@@ -115,8 +131,30 @@ async fn perform(
                 service.set_upgrade(upgrade, Upgrade::Signaling);
                 reply
             }
-            Err(reply) => reply,
+            Err(reply) => *reply,
         },
+        Route::PeerSocket => match upgrade::accept(options, host, &request, None) {
+            Ok(reply) => {
+                let params = Params::parse(request.uri().query().unwrap_or_default());
+                let upgrade = hyper::upgrade::on(&mut request);
+                service.set_upgrade(upgrade, Upgrade::PeerJs(params));
+                reply
+            }
+            Err(reply) => *reply,
+        },
+        Route::PeerId => {
+            let mut reply = match *request.method() {
+                Method::GET => reply::reply(StatusCode::OK, "text/plain", service.new_peer_id()),
+                _ => wrong_method("GET"),
+            };
+            // An id opens nothing; the WebSocket that it is for has its own check.
+            headers::allow_all(&mut reply);
+            reply
+        }
+        Route::Peers => problem(
+            StatusCode::FORBIDDEN,
+            "nobody gets a list of all peers here",
+        ),
         Route::Credentials | Route::Tokens => {
             let asked = request.headers().clone();
             let mut reply = if *route == Route::Tokens {
@@ -146,7 +184,7 @@ async fn turn_credentials(options: &Options, request: Request<Incoming>) -> Repl
         Method::POST => match body(request).await {
             // What the body says comes last, so it counts.
             Ok(body) => asked = asked + "&" + &String::from_utf8_lossy(&body),
-            Err(reply) => return reply,
+            Err(reply) => return *reply,
         },
         Method::OPTIONS => return headers::preflight("GET, POST, OPTIONS"),
         _ => return wrong_method("GET, POST, OPTIONS"),
@@ -162,11 +200,11 @@ async fn tokens(options: &Options, host: Option<&Host>, request: Request<Incomin
     }
     // Before the body: strangers send none.
     if let Err(reply) = api::require_admin(options, request.headers()) {
-        return reply;
+        return *reply;
     }
     match body(request).await {
         Ok(body) => api::create_token(options, host, &body, clock::unix_now()),
-        Err(reply) => reply,
+        Err(reply) => *reply,
     }
 }
 
@@ -189,19 +227,19 @@ fn missing_page() -> Reply {
         .unwrap_or_else(|| problem(StatusCode::NOT_FOUND, NOTHING))
 }
 
-async fn body(request: Request<Incoming>) -> Result<Bytes, Reply> {
+async fn body(request: Request<Incoming>) -> Result<Bytes, Refused> {
     let body = request.into_body();
     let too_large = || problem(StatusCode::PAYLOAD_TOO_LARGE, "a body is at most 64 KiB");
     if body.size_hint().lower() > MAX_BODY as u64 {
-        return Err(too_large());
+        return Err(too_large().into());
     }
     match timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(problem(StatusCode::BAD_REQUEST, "the body was cut")),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large().into()),
+        Ok(Err(_)) => Err(problem(StatusCode::BAD_REQUEST, "the body was cut").into()),
         Err(_) => {
             let detail = "the body did not come within 10 s";
-            Err(problem(StatusCode::REQUEST_TIMEOUT, detail))
+            Err(problem(StatusCode::REQUEST_TIMEOUT, detail).into())
         }
     }
 }

@@ -54,7 +54,8 @@ export async function openPage(name) {
   };
 }
 
-function launch(name) {
+/** @param {"chromium" | "firefox"} name */
+export function launch(name) {
   const options = {
     executablePath: EXECUTABLES[name],
     headless: true,

@@ -21,12 +21,18 @@ export function note(key, values) {
   toast.className = "toast";
   toast.dataset.testid = "toast";
   toast.dataset.note = key;
-  toast.dir = "auto";
   say(toast, key, values);
+  // A newer one of the same kind says it all.
+  dismiss(key);
   toasts.append(toast);
   while (toasts.childElementCount > MOST_AT_ONCE) toasts.firstElementChild?.remove();
   setTimeout(() => toast.remove(), SHOWN_MS);
   read(key, values);
+}
+
+/** Takes away the notes of one kind. @param {Key} key */
+export function dismiss(key) {
+  for (const toast of toasts.querySelectorAll(`[data-note="${key}"]`)) toast.remove();
 }
 
 /**

@@ -17,9 +17,9 @@ export function avatar(name) {
  * @param {string} id
  */
 export function hueOf(id) {
-  let hash = 0;
-  for (const letter of id) hash = (hash * 31 + (letter.codePointAt(0) ?? 0)) % 360;
-  return `hsl(${hash} 24% 26%)`;
+  let hash = 0x811c9dc5;
+  for (const letter of id) hash = Math.imul(hash ^ (letter.codePointAt(0) ?? 0), 0x01000193);
+  return `hsl(${(hash >>> 8) % 360} 24% 26%)`;
 }
 
 /** @param {string} name */

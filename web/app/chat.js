@@ -1,6 +1,6 @@
 // The chat panel: a bounded list of messages, a field to write in, and the badge of unread ones.
 
-import { note } from "./announce.js";
+import { dismiss, note } from "./announce.js";
 import { currentLanguage, label, say } from "./i18n.js";
 
 /** @typedef {import("/client.js").Person} Person */
@@ -51,6 +51,7 @@ export class Chat {
     if (!isOpen) return;
     this.#unread = 0;
     this.#showUnread();
+    dismiss("chat_said");
     list.scrollTop = list.scrollHeight;
     field.focus();
   }

@@ -24,7 +24,7 @@ export const currentLanguage = () => language;
 export function text(key, values = {}) {
   const entry = /** @type {Record<string, any>} */ (strings)[language][key];
   const form = typeof entry === "string" ? entry : pluralForm(entry, Number(values.n));
-  return form.replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));
+  return form.replace(/\{(\w+)\}/g, (whole, name) => isolated(String(values[name] ?? whole)));
 }
 
 /**
@@ -104,6 +104,13 @@ function fill(element) {
   }
   const placeholder = key("data-i18n-placeholder");
   if (placeholder) element.setAttribute("placeholder", text(placeholder, values));
+}
+
+/** A name that is written from right to left must not turn the text around it. @param {string} value */
+function isolated(value) {
+  return /\p{Script=Arabic}|\p{Script=Hebrew}|\p{Script=Syriac}|\p{Script=Thaana}|\p{Script=Nko}/u.test(value)
+    ? `\u2068${value}\u2069`
+    : value;
 }
 
 /** @param {Record<string, string>} forms @param {number} n */

@@ -111,8 +111,8 @@ class PersonRow {
     label(this.#status, "muted_icon");
     this.#status.append(icon("mic-off"));
     const peer = /** @type {Peer} */ (person);
-    this.#mute = actionButton("mic-off", "person-mute", () => actions.mute(peer));
-    this.#muteCamera = actionButton("camera-off", "person-mute-camera", () => actions.muteCamera(peer));
+    this.#mute = actionButton("mic", "person-mute", () => actions.mute(peer));
+    this.#muteCamera = actionButton("camera", "person-mute-camera", () => actions.muteCamera(peer));
     this.#kick = actionButton("kick", "person-kick", () => actions.kick(peer));
     this.element.append(this.#avatar, who, this.#status, this.#mute, this.#muteCamera, this.#kick);
   }

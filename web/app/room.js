@@ -49,6 +49,9 @@ class RoomApp {
   #kickReason = null;
   /** @type {number | undefined} */
   #patience;
+  /** @type {Set<string>} Whoever was there when we came needs no note. */
+  #present = new Set();
+  #moderates = false;
 
   /** @param {string} room */
   constructor(room) {
@@ -121,11 +124,14 @@ class RoomApp {
     this.#people = new People(call);
     this.#publish();
     this.#patience = setTimeout(() => this.#end("unreachable"), UNREACHABLE_MS);
-    const isOurs = (/** @type {() => void} */ act) => () => this.#call === call && act();
-    call.on("state", ({ state, reason, position }) => {
-      isOurs(() => this.#showState(state, reason, position))();
+    // A call that was ended here still tells of its end.
+    const isOurs = () => this.#call === call;
+    call.on("state", ({ state, reason, position }) => isOurs() && this.#showState(state, reason, position));
+    call.on("joined", ({ me, peers }) => {
+      this.#present = new Set(peers.map(({ id }) => id));
+      this.#moderates = me.grants.includes("moderate");
+      if (isOurs()) this.#showCall();
     });
-    call.on("joined", isOurs(() => this.#showCall()));
     call.on("peer", ({ peer }) => this.#showPeer(peer));
     call.on("peerchange", ({ peer }) => this.#changed(peer.id));
     call.on("peerleft", ({ peer, reason }) => this.#gone(peer, reason));
@@ -156,7 +162,13 @@ class RoomApp {
       showBanner("reconnecting");
       this.#patience = setTimeout(() => showBanner("stopped_text"), STOPPED_MS);
     }
-    if (state === "closed") this.#end(noticeFor(reason ?? ""), { reason: this.#kickReason ?? reason ?? "" });
+    if (state === "closed") this.#end(noticeFor(reason ?? ""), this.#reason(reason));
+  }
+
+  /** What there is to say about an end: a moderator's words, or an error code. @param {string | null} code */
+  #reason(code) {
+    if (code !== "kicked") return { reason: code ?? "" };
+    return this.#kickReason ? { reason: this.#kickReason } : {};
   }
 
   #isReconnecting() {
@@ -168,7 +180,7 @@ class RoomApp {
     // Whatever closed the call has been shown.
     if (this.#call !== call) return;
     if (error.code === "room_full") return this.#end(waited ? "queue_full" : "full");
-    this.#end(noticeFor(error.code), { reason: error.message });
+    this.#end(noticeFor(error.code), error.code === "kicked" ? {} : { reason: error.message });
   }
 
   #showCall() {
@@ -187,9 +199,12 @@ class RoomApp {
     const call = this.#call;
     const peer = call?.peers.get(id);
     if (peer) return this.#showPeer(peer);
-    if (id !== call?.me?.id) return;
+    if (!call?.me || id !== call.me.id) return;
     this.#showSelf();
     this.#people?.show();
+    const moderates = call.me.grants.includes("moderate");
+    if (moderates && !this.#moderates) note("moderator_note");
+    this.#moderates = moderates;
   }
 
   /** @param {Peer} peer */
@@ -200,7 +215,7 @@ class RoomApp {
     this.#people?.show();
     const audio = peer.streams.camera.getAudioTracks()[0];
     this.#levels.watch(peer.id, audio, (_, isSpeaking) => this.#tiles.showSpeaking(peer.id, isSpeaking));
-    if (isNew) note("joined_note", { name: peer.name });
+    if (isNew && !this.#present.has(peer.id)) note("joined_note", { name: peer.name });
   }
 
   /** @param {Peer} peer @param {string} reason */
