@@ -110,7 +110,7 @@ trait Rooms {
 
 impl Rooms for TestConfig {
     fn rooms() -> TestConfig {
-        TestConfig::standard()
+        Self::standard()
             .set("signaling.guests", true)
             .set("limits.requests_per_ip", 0)
     }
