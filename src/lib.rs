@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod net;
 pub mod observability;
+pub mod peerjs;
 pub mod redact;
 pub mod room;
 pub mod secret;

@@ -35,6 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("auth", &["secret", "stun", "unix_time"]),
     ("turn", &["auth", "redact", "stun", "unix_time"]),
     ("room", &["auth", "redact", "unix_time"]),
+    ("peerjs", &["redact"]),
     ("sfu", &["redact", "room", "rtp"]),
     // drivers
     ("net", &["clock", "redact", "secret", "stun", "unix_time"]),
@@ -58,6 +59,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "auth",
             "clock",
             "net",
+            "peerjs",
             "redact",
             "room",
             "unix_time",
@@ -73,6 +75,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "clock",
             "net",
             "observability",
+            "peerjs",
             "redact",
             "room",
             "secret",
@@ -88,7 +91,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 const COMPOSITION: &[&str] = &["service", "config", "app", "cli"];
 
 /// Codecs and cores: state machines and views, without anything of the outside.
-const PURE: &[&str] = &["auth", "room", "rtp", "sfu", "stun", "turn"];
+const PURE: &[&str] = &["auth", "peerjs", "room", "rtp", "sfu", "stun", "turn"];
 
 /// What test code may name beside its module's row: a first instant has to come
 /// from somewhere.

@@ -15,6 +15,8 @@ use proptest::test_runner::{FileFailurePersistence, TestRunner};
 mod channel_data;
 #[path = "../fuzz/bodies/config_file.rs"]
 mod config_file;
+#[path = "../fuzz/bodies/room_messages.rs"]
+mod room_messages;
 #[path = "../fuzz/bodies/room_token.rs"]
 mod room_token;
 #[path = "../fuzz/bodies/sniff.rs"]
@@ -59,6 +61,11 @@ fn turn_server_takes_any_bytes() {
 #[test]
 fn room_token_takes_any_bytes() {
     feed("room_token", room_token::room_token);
+}
+
+#[test]
+fn room_messages_takes_any_bytes() {
+    feed("room_messages", room_messages::room_messages);
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::config::{
 use crate::net::rate_limit::ConnectionLimit;
 use crate::net::tls::{SwappableCert, certificate};
 use crate::observability::Format;
+use crate::peerjs;
 use crate::room;
 use crate::secret::Secret;
 use crate::signaling;
@@ -80,7 +81,7 @@ impl<'c> Builder<'c> {
 
     /// Builds what rooms need; `serving` has the ports as they were bound.
     pub(super) fn signaling_options(&self, serving: &Serving) -> signaling::Options {
-        let Config { rooms, limits, .. } = self.config;
+        let rooms = &self.config.rooms;
         let urls = self.ice_urls(serving);
         let credentials =
             SessionCredentials::new(self.access.secret.clone(), self.config.turn.rest.ttl);
@@ -89,15 +90,26 @@ impl<'c> Builder<'c> {
                 max_participants: rooms.max_participants,
                 mesh_up_to: rooms.mesh_up_to,
                 guests: self.config.signaling.guests,
-                sessions: limits
-                    .sessions
-                    .map_or(usize::MAX, |limit| limit.get() as usize),
+                sessions: self.most_sessions(),
                 stun_urls: urls.stun,
                 turn_urls: urls.turn,
                 credentials: Some(credentials),
             },
             tokens: self.config.tokens(),
         }
+    }
+
+    /// Builds what the broker of PeerJS clients needs.
+    pub(super) fn peerjs_options(&self) -> peerjs::Options {
+        peerjs::Options {
+            guests: self.config.signaling.guests,
+            peers: self.most_sessions(),
+        }
+    }
+
+    fn most_sessions(&self) -> usize {
+        let limit = self.config.limits.sessions;
+        limit.map_or(usize::MAX, |limit| limit.get() as usize)
     }
 
     /// Builds what the site needs.

@@ -34,7 +34,7 @@ use crate::observability::{self, LogLevel};
 use crate::redact;
 use crate::secret::Secret;
 use crate::service::{self, Request, Signals};
-use crate::signaling::{Hub, LiveSessions};
+use crate::signaling::{Hub, LiveSessions, PeerJs};
 use crate::turn::{NonceKey, RelayPorts, Server, Shared};
 use crate::web::{Door, Site};
 use crate::worker::{Command, Prepared, SharedLedger, Worker, WorkerHandle};
@@ -113,6 +113,7 @@ struct Running {
     workers: Arc<Vec<WorkerHandle>>,
     access: SessionAccess,
     hub: Arc<Hub>,
+    peerjs: Arc<PeerJs>,
     site: Arc<Site>,
     /// Listeners, the site and the timers of rooms.
     listeners: JoinSet<()>,
@@ -163,7 +164,13 @@ impl Running {
 
         let options = builder.signaling_options(&serving);
         let hub = Hub::new(options, build::random()?, live, Arc::clone(&workers));
-        let site = Site::new(builder.web_options(&serving), Arc::clone(&hub));
+        let peers = builder.peerjs_options();
+        let peerjs = PeerJs::new(peers, config.tokens(), build::random()?);
+        let site = Site::new(
+            builder.web_options(&serving),
+            Arc::clone(&hub),
+            Arc::clone(&peerjs),
+        );
         let (door, visitors) = Door::new();
 
         let connections = build::connection_limit(&config);
@@ -178,6 +185,7 @@ impl Running {
         });
         let _guard = runtime.enter();
         listeners.spawn(Arc::clone(&hub).run(stopped.clone()));
+        listeners.spawn(Arc::clone(&peerjs).run(stopped.clone()));
         listeners.spawn(Arc::clone(&site).run(visitors, stopped.clone()));
         for listener in tcp.into_iter().chain(tls).chain(http) {
             let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -198,6 +206,7 @@ impl Running {
             workers,
             access,
             hub,
+            peerjs,
             site,
             listeners,
             stop,
@@ -287,6 +296,8 @@ impl Running {
         let builder = Builder::new(&config, &self.place, secret, &self.access, count);
         self.hub
             .set_options(builder.signaling_options(&self.serving));
+        self.peerjs
+            .set_options(builder.peerjs_options(), config.tokens());
         self.site.set_options(builder.web_options(&self.serving));
         let directory = builder.directory();
         for (index, worker) in self.workers.iter().enumerate() {

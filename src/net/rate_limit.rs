@@ -289,13 +289,13 @@ mod tests {
         let admitted = |at, from| (0..100).filter(|_| limit.admit(at, ip(from))).count();
         assert_eq!(admitted(now, "192.0.2.1"), 40);
         assert_eq!(admitted(now, "192.0.2.2"), 40);
-        let later = now + std::time::Duration::from_secs(1);
+        let later = now + Duration::from_secs(1);
         assert_eq!(admitted(later, "192.0.2.1"), 10);
         for n in 0..MAX_BUCKETS {
             let address = u32::try_from(n).unwrap();
             assert!(limit.admit(later, IpAddr::from(address.to_be_bytes())));
         }
-        let much_later = later + std::time::Duration::from_secs(10);
+        let much_later = later + Duration::from_secs(10);
         assert!(limit.admit(much_later, ip("203.0.113.1")));
         assert_eq!(limit.table.lock().unwrap().of.len(), 1);
         limit.set_limit(0);

@@ -31,6 +31,34 @@ pub enum ErrorCode {
     Draining,
 }
 
+impl ErrorCode {
+    /// All there are, in the order of docs/protocol.md.
+    pub const ALL: [Self; 22] = [
+        Self::BadMessage,
+        Self::UnknownType,
+        Self::TooLarge,
+        Self::RateLimited,
+        Self::HelloRequired,
+        Self::Unauthorized,
+        Self::TokenExpired,
+        Self::WrongRoom,
+        Self::Forbidden,
+        Self::AlreadyJoined,
+        Self::NotJoined,
+        Self::RoomFull,
+        Self::RoomLocked,
+        Self::Kicked,
+        Self::NoSuchPeer,
+        Self::ForgedSender,
+        Self::StaleGeneration,
+        Self::BadGeneration,
+        Self::SessionGone,
+        Self::ModeUnavailable,
+        Self::ServerFull,
+        Self::Draining,
+    ];
+}
+
 /// WebSocket close code of the private range (RFC 6455 section 7.4.2).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum CloseCode {

@@ -23,7 +23,10 @@ impl Rooms {
         session.last_id = last_id;
         let room = session.room.clone();
         self.set_deadline(gone_at, Due::Gone(id.clone()));
-        self.tell_others(&room, Some(id), &Event::PeerAway { peer: id });
+        // At the end everybody goes, and nobody has to hear of each.
+        if !self.is_draining {
+            self.tell_others(&room, Some(id), &Event::PeerAway { peer: id });
+        }
     }
 
     /// Goes on with a session on a new connection: the newest wins.
@@ -55,7 +58,9 @@ impl Rooms {
         }
         self.greet(connection, claims, Phase::In(id.clone()));
         let there = self.connections.get_mut(&connection).expect("greeted");
-        there.last_id = there.last_id.max(last_id);
+        // What was lost is sent again with the numbers it had: `hello`, which came
+        // before it, is not counted.
+        there.last_id = last_id;
         if let Some(re) = re {
             let resumed = Some(Resumed { last_id });
             self.send(connection, &Event::Ok { re, resumed });

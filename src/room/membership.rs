@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use serde_json::value::RawValue;
 
-use crate::auth::Grants;
+use crate::auth::{Claims, Grants, LEEWAY};
 use crate::unix_time::UnixTime;
 
-use super::code::ErrorCode;
+use super::code::{CloseCode, ErrorCode};
 use super::event::{Event, IceServer, Leaving, ResumeTicket};
+use super::limits;
 use super::request::{Join, Mode, Refusal};
-use super::rooms::{Answer, ConnectionId, Due, Output, Phase, Room, Rooms, refusal};
+use super::rooms::{Answer, ConnectionId, Due, Output, Phase, Rooms, refusal};
 use super::session::{Seat, Session, SessionId};
 use super::waiting::Waiter;
 
@@ -27,64 +28,93 @@ impl Rooms {
     ) -> Result<Answer, Refusal> {
         let connection = self.connections.get(&id).expect("it spoke");
         if !matches!(connection.phase, Phase::Greeted) {
-            return Err(refusal(ErrorCode::AlreadyJoined, "leave the room first"));
+            let message = "leave the room first";
+            return Err(refusal(ErrorCode::AlreadyJoined, message));
         }
         let claims = connection.claims.clone();
-        if claims
+        self.judge_claims(unix_now, claims.as_deref(), &join)?;
+        let old = self.replaced(&join, claims.as_deref());
+        // Who comes back to the same room is no newcomer, and has a place.
+        let is_back = old
             .as_ref()
-            .is_some_and(|claims| !claims.opens(&join.room))
-        {
-            return Err(refusal(
-                ErrorCode::WrongRoom,
-                "the token is for another room",
-            ));
-        }
-        if join.mode == Some(Mode::Sfu) {
-            return Err(refusal(ErrorCode::ModeUnavailable, "rooms here are a mesh"));
-        }
-        let identity = claims
-            .as_ref()
-            .and_then(|claims| claims.identity.as_deref());
-        self.replace(now, &join, identity);
-        if self.sessions.len() >= self.options.sessions {
-            return Err(refusal(
-                ErrorCode::ServerFull,
-                "the server has no more places",
-            ));
+            .is_some_and(|old| *self.sessions[old].room == *join.room);
+        let others = self.sessions.len() - usize::from(old.is_some());
+        if others >= self.options.sessions {
+            let message = "the server has no more places";
+            return Err(refusal(ErrorCode::ServerFull, message));
         }
         let room: Arc<str> = join.room.as_str().into();
-        let may_moderate = claims.as_ref().is_some_and(|claims| claims.grants.moderate);
-        let limit = claims.as_ref().and_then(|claims| claims.max_participants);
-        let capacity = self.capacity(limit);
-        let there = self.rooms.entry(room.clone()).or_insert_with(|| Room {
-            capacity,
-            ..Room::default()
-        });
-        if identity.is_some_and(|identity| there.barred.iter().any(|barred| barred == identity)) {
-            return Err(refusal(ErrorCode::Kicked, "you were sent out of this room"));
-        }
-        if there.is_locked && !may_moderate {
-            return Err(refusal(
-                ErrorCode::RoomLocked,
-                "a moderator locked the room",
-            ));
-        }
-        let is_full = there.members.len() >= there.capacity || !there.waiting.is_empty();
-        if is_full && !join.wait {
-            let message = format!("the room has its {} people", there.capacity);
-            return Err(refusal(ErrorCode::RoomFull, message));
-        }
+        let is_full = !is_back && self.is_closed(&room, claims.as_deref(), join.wait)?;
+        let place = old.and_then(|old| self.replace(now, old, is_back));
         let waiter = Waiter {
             connection: id,
             re,
             join,
         };
         if is_full {
-            self.wait(&room, waiter)?;
+            self.wait(&room, waiter);
         } else {
-            self.enter(now, unix_now, &room, waiter);
+            self.enter(now, unix_now, &room, waiter, place);
         }
         Ok(Answer::Given)
+    }
+
+    /// Judges what the token says about a `join`; a guest has none.
+    fn judge_claims(
+        &self,
+        unix_now: UnixTime,
+        claims: Option<&Claims>,
+        join: &Join,
+    ) -> Result<(), Refusal> {
+        if let Some(claims) = claims {
+            // The connection may be older than the token allows.
+            if claims.expires.0.saturating_add(LEEWAY) <= unix_now.0 {
+                return Err(refusal(ErrorCode::TokenExpired, "the token's time is over"));
+            }
+            if !claims.opens(&join.room) {
+                let message = "the token is for another room";
+                return Err(refusal(ErrorCode::WrongRoom, message));
+            }
+        }
+        if join.mode == Some(Mode::Sfu) {
+            let message = "rooms here are a mesh";
+            return Err(refusal(ErrorCode::ModeUnavailable, message));
+        }
+        let room = self.rooms.get(&*join.room);
+        let identity = claims.and_then(|claims| claims.identity.as_deref());
+        if room.is_some_and(|room| room.has_barred(identity)) {
+            return Err(refusal(ErrorCode::Kicked, BARRED));
+        }
+        Ok(())
+    }
+
+    /// Says whether a newcomer has to wait for a place.
+    ///
+    /// # Errors
+    /// `room_locked`, or `room_full` when it does not want to or cannot wait.
+    fn is_closed(&self, room: &str, claims: Option<&Claims>, wait: bool) -> Result<bool, Refusal> {
+        let Some(there) = self.rooms.get(room) else {
+            return Ok(false);
+        };
+        let may_moderate = claims.is_some_and(|claims| claims.grants.moderate);
+        if there.is_locked && !may_moderate {
+            let message = "a moderator locked the room";
+            return Err(refusal(ErrorCode::RoomLocked, message));
+        }
+        // Before a locked room nobody is let in from the queue.
+        let has_queue = !there.waiting.is_empty() && !there.is_locked;
+        if there.members.len() < there.capacity && !has_queue {
+            return Ok(false);
+        }
+        if !wait {
+            let message = format!("the room has its {} people", there.capacity);
+            return Err(refusal(ErrorCode::RoomFull, message));
+        }
+        if there.waiting.len() >= limits::WAITING {
+            let message = "the room and its queue are full";
+            return Err(refusal(ErrorCode::RoomFull, message));
+        }
+        Ok(true)
     }
 
     /// `leave`: ends the session, or the waiting; the connection stays.
@@ -100,13 +130,15 @@ impl Rooms {
         Ok(())
     }
 
-    /// Makes the session of a connection for which there is a place.
+    /// Makes the session of a connection for which there is a place: the one it
+    /// had, or the last.
     pub(super) fn enter(
         &mut self,
         now: Instant,
         unix_now: UnixTime,
         room: &Arc<str>,
         waiter: Waiter,
+        place: Option<usize>,
     ) {
         let Waiter {
             connection,
@@ -116,46 +148,59 @@ impl Rooms {
         let id: SessionId = self.random_text::<12>().into();
         let secret = self.random_text::<18>();
         let claims = self.connections[&connection].claims.clone();
-        let granted = claims
+        let grants = claims
             .as_ref()
             .map_or(Grants::PARTICIPANT, |claims| claims.grants);
         let shown = claims.as_ref().and_then(|claims| claims.name.clone());
-        let name = join.name.or(shown).unwrap_or_else(|| GUEST.to_owned());
-        let mut session = Session::new(Seat {
+        let limit = claims.as_ref().and_then(|claims| claims.max_participants);
+        let session = Session::new(Seat {
             id: id.clone(),
             secret,
             room: room.clone(),
             connection,
             claims,
-            name,
-            grants: granted,
+            name: join.name.or(shown).unwrap_or_else(|| GUEST.to_owned()),
+            grants,
             state: join.state.unwrap_or_else(empty_state),
             refresh_at: now + self.refresh_after(),
         });
-        session.grants.moderate |= session.claims.is_none() && !self.is_moderated(room);
         self.set_deadline(session.refresh_at, Due::Refresh(id.clone()));
+        self.sessions.insert(id.clone(), session);
+        let capacity = self.capacity(limit);
+        let there = self.rooms.entry(room.clone()).or_default();
+        if there.members.is_empty() {
+            there.capacity = capacity;
+        }
+        let place = place.map_or(there.members.len(), |place| place.min(there.members.len()));
+        there.members.insert(place, id.clone());
+        let member = self.connections.get_mut(&connection).expect("it waited");
+        member.phase = Phase::In(id.clone());
         self.output(Output::SessionStarted {
             session: id.clone(),
             room: room.clone(),
         });
-        let ice_servers = self.ice_servers(&id, unix_now);
-        let there = self.rooms.get_mut(room).expect("the caller has it");
-        let peers = there
-            .members
-            .iter()
-            .map(|peer| self.sessions[peer].person());
+        self.choose_moderator(room, Some(&id));
+        self.introduce(unix_now, &id, re);
+    }
+
+    /// Tells somebody who is there, and those that somebody came.
+    fn introduce(&mut self, unix_now: UnixTime, id: &SessionId, re: Option<u64>) {
+        let session = &self.sessions[id];
+        let room = session.room.clone();
+        let there = &self.rooms[&room];
+        let peers = there.members.iter().filter(|member| *member != id);
         let joined = Event::Joined {
             re,
-            room,
+            room: &room,
             you: session.person(),
-            peers: peers.collect(),
+            peers: peers.map(|peer| self.sessions[peer].person()).collect(),
             tracks: [],
             mode: "mesh",
             locked: there.is_locked,
-            ice_servers: &ice_servers,
+            ice_servers: &self.ice_servers(id, unix_now),
             ttl: self.ttl(),
             resume: ResumeTicket {
-                id: &id,
+                id,
                 secret: &session.secret,
             },
         };
@@ -164,36 +209,36 @@ impl Rooms {
             peer: session.person(),
         };
         let came = came.text();
-        self.tell_text(room, None, &came);
-        self.sessions.insert(id.clone(), session);
-        let there = self.rooms.get_mut(room).expect("the caller has it");
-        there.members.push(id.clone());
-        let member = self.connections.get_mut(&connection).expect("it waited");
-        member.phase = Phase::In(id.clone());
-        self.tell(&id, &joined);
+        self.tell(id, &joined);
+        self.tell_text(&room, Some(id), &came);
     }
 
     /// Ends a session: its place, its credentials, and what peers know of it.
     pub(super) fn end_session(&mut self, now: Instant, id: &SessionId, reason: Leaving) {
-        let Some(session) = self.sessions.remove(id) else {
-            return;
-        };
+        if let Some((room, _)) = self.remove_session(id, reason) {
+            self.choose_moderator(&room, None);
+            self.vacate(now, &room);
+        }
+    }
+
+    /// Takes a session out of its room; returns both the room and the place it had.
+    fn remove_session(&mut self, id: &SessionId, reason: Leaving) -> Option<(Arc<str>, usize)> {
+        let session = self.sessions.remove(id)?;
         self.clear(session.refresh_at, Due::Refresh(id.clone()));
         if let Some(at) = session.gone_at {
             self.clear(at, Due::Gone(id.clone()));
         }
         let room = session.room;
-        if let Some(there) = self.rooms.get_mut(&room) {
-            there.members.retain(|member| member != id);
-            there.generations.retain(|(a, b), _| a != id && b != id);
-        }
+        let there = self.rooms.get_mut(&room)?;
+        let place = there.members.iter().position(|member| member == id)?;
+        there.members.remove(place);
+        there.generations.retain(|(a, b), _| a != id && b != id);
         self.output(Output::SessionEnded {
             session: id.clone(),
             room: room.clone(),
         });
         self.tell_others(&room, None, &Event::PeerLeft { peer: id, reason });
-        self.promote(&room);
-        self.vacate(now, &room);
+        Some((room, place))
     }
 
     /// Sends fresh credentials at half of the life of the last.
@@ -211,59 +256,74 @@ impl Rooms {
         self.tell(id, &event.text());
     }
 
-    /// Ends the earlier session of the same page, or of the same identity when
-    /// its client is away: one who comes back finds no ghost of itself.
-    fn replace(&mut self, now: Instant, join: &Join, identity: Option<&str>) {
+    /// Returns the earlier session of the same page, or one of the same identity
+    /// whose client is away: who comes back finds no ghost of itself.
+    fn replaced(&self, join: &Join, claims: Option<&Claims>) -> Option<SessionId> {
         let named = join.replaces.as_ref().and_then(|r| self.owned_session(r));
-        let ghost = || {
-            let members = &self.rooms.get(&*join.room)?.members;
-            let mut members = members.iter().map(|id| &self.sessions[id]);
-            members.find(|session| {
-                session.connection.is_none() && identity.is_some() && session.identity() == identity
-            })
-        };
-        let Some(old) = named.or_else(ghost) else {
-            return;
-        };
-        let (id, connection) = (old.id.clone(), old.connection);
-        self.end_session(now, &id, Leaving::Replaced);
-        if let Some(connection) = connection {
-            self.connections.remove(&connection);
-            self.output(Output::Close {
-                connection,
-                code: super::code::CloseCode::Replaced,
-            });
+        if let Some(named) = named {
+            return Some(named.id.clone());
         }
+        let identity = claims?.identity.as_deref()?;
+        let members = &self.rooms.get(&*join.room)?.members;
+        let is_ghost = |id: &&SessionId| {
+            let session = &self.sessions[*id];
+            session.connection.is_none() && session.identity() == Some(identity)
+        };
+        members.iter().find(is_ghost).cloned()
     }
 
-    /// Lets the guest who is longest there moderate when nobody does.
-    fn promote(&mut self, room: &Arc<str>) {
-        if self.is_moderated(room) {
-            return;
+    /// Ends a session for the one that takes its place, when it stays in the room.
+    fn replace(&mut self, now: Instant, old: SessionId, keeps_place: bool) -> Option<usize> {
+        let connection = self.sessions.get(&old)?.connection;
+        let place = if keeps_place {
+            let removed = self.remove_session(&old, Leaving::Replaced);
+            removed.map(|(_, place)| place)
+        } else {
+            self.end_session(now, &old, Leaving::Replaced);
+            None
+        };
+        if let Some(connection) = connection {
+            self.connections.remove(&connection);
+            let code = CloseCode::Replaced;
+            self.output(Output::Close { connection, code });
         }
+        place
+    }
+
+    /// Lets the guest who is longest there moderate as long as nobody does by
+    /// token. `newcomer` learns of itself by `joined`.
+    fn choose_moderator(&mut self, room: &Arc<str>, newcomer: Option<&SessionId>) {
         let Some(there) = self.rooms.get(room) else {
             return;
         };
-        let is_guest = |id: &&SessionId| self.sessions[*id].claims.is_none();
-        let Some(id) = there.members.iter().find(is_guest).cloned() else {
-            return;
+        let members = || there.members.iter().map(|id| &self.sessions[id]);
+        let by_token = |session: &Session| session.claims.is_some() && session.grants.moderate;
+        let is_moderated = members().any(by_token);
+        let chosen = members()
+            .find(|session| session.claims.is_none())
+            .filter(|_| !is_moderated)
+            .map(|session| session.id.clone());
+        let is_wrong = |session: &&Session| {
+            let is_chosen = chosen.as_ref() == Some(&session.id);
+            session.claims.is_none() && session.grants.moderate != is_chosen
         };
-        let session = self.sessions.get_mut(&id).expect("members have sessions");
-        session.grants.moderate = true;
-        let event = Event::PeerUpdated {
-            peer: &id,
-            name: None,
-            state: None,
-            grants: Some(session.grants.names()),
-        };
-        self.tell_others(room, None, &event);
-    }
-
-    fn is_moderated(&self, room: &Arc<str>) -> bool {
-        self.rooms.get(room).is_some_and(|there| {
-            let mut members = there.members.iter();
-            members.any(|id| self.sessions[id].grants.moderate)
-        })
+        let wrong = members().filter(is_wrong);
+        let wrong: Vec<_> = wrong.map(|session| session.id.clone()).collect();
+        for id in wrong {
+            let session = self.sessions.get_mut(&id).expect("members have sessions");
+            session.grants.moderate = !session.grants.moderate;
+            if newcomer == Some(&id) {
+                continue;
+            }
+            let event = Event::PeerUpdated {
+                peer: &id,
+                name: None,
+                state: None,
+                grants: Some(session.grants.names()),
+            };
+            let text = event.text();
+            self.tell_text(room, newcomer.map(|id| &**id), &text);
+        }
     }
 
     /// Returns how many people a room holds: without an SFU a mesh is all there is.
@@ -309,6 +369,9 @@ impl Rooms {
 fn empty_state() -> Box<RawValue> {
     RawValue::from_string("{}".to_owned()).expect("an object")
 }
+
+/// What somebody who was sent out is told.
+pub(super) const BARRED: &str = "you were sent out of this room";
 
 /// Whoever gives no name.
 const GUEST: &str = "Guest";

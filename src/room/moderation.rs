@@ -8,7 +8,6 @@ use crate::unix_time::UnixTime;
 
 use super::code::{CloseCode, ErrorCode};
 use super::event::{Event, Leaving};
-use super::limits;
 use super::request::{Kind, Refusal};
 use super::rooms::{Due, Output, Rooms, refusal};
 use super::session::SessionId;
@@ -46,7 +45,10 @@ impl Rooms {
         id: &SessionId,
         name: Option<String>,
         state: Option<Box<RawValue>>,
-    ) -> Result<(), Refusal> {
+    ) {
+        if name.is_none() && state.is_none() {
+            return;
+        }
         let event = Event::PeerUpdated {
             peer: id,
             name: name.as_deref(),
@@ -63,7 +65,6 @@ impl Rooms {
         }
         let room = session.room.clone();
         self.tell_text(&room, Some(id), &text);
-        Ok(())
     }
 
     /// `mute`: asks a peer to be quiet.
@@ -88,13 +89,10 @@ impl Rooms {
         let session = &self.sessions[&peer];
         let (connection, room) = (session.connection, session.room.clone());
         let identity = session.identity().map(str::to_owned);
-        if let Some(there) = self.rooms.get_mut(&room)
-            && let Some(identity) = identity
-        {
-            if there.barred.len() >= limits::BARRED {
-                there.barred.pop_front();
-            }
-            there.barred.push_back(identity);
+        if let Some(identity) = identity {
+            let there = self.rooms.get_mut(&room).expect("a peer is in it");
+            there.bar(&identity);
+            self.bar_waiting(&room, &identity);
         }
         self.end_session(now, &peer, Leaving::Kicked);
         if let Some(connection) = connection {

@@ -4,6 +4,7 @@
 //! size and that it is JSON, and is otherwise opaque. Needs no lock.
 
 use std::borrow::Cow;
+use std::num::NonZeroU32;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -12,6 +13,7 @@ use crate::auth::is_room_name;
 
 use super::code::ErrorCode;
 use super::limits;
+use super::sound::Sound;
 
 /// One message of a client.
 #[derive(Debug)]
@@ -192,9 +194,13 @@ pub fn parse(text: &str) -> Result<Request, Refusal> {
     if text.len() > limits::MESSAGE {
         return Err(refusal(None, ErrorCode::TooLarge, "message is too long"));
     }
-    let envelope: Envelope<'_> = read(None, text)?;
+    let envelope: Envelope<'_> = read(None, text).map_err(|refusal| Refusal {
+        // Whoever waits for an answer to this number gets one.
+        id: number(text),
+        ..refusal
+    })?;
     let id = envelope.id;
-    if id.is_some_and(|id| !(1..=MAX_ID).contains(&id)) {
+    if id.is_some_and(|id| !is_number(id)) {
         return Err(bad(None, "id is a whole number from 1 to 2^53"));
     }
     let body = body(&envelope.t, id, text)?;
@@ -205,9 +211,19 @@ pub fn parse(text: &str) -> Result<Request, Refusal> {
     })
 }
 
+/// Returns the `id` of a message that is otherwise broken.
+fn number(text: &str) -> Option<u64> {
+    let Numbered { id } = serde_json::from_str(text).ok()?;
+    id.filter(|id| is_number(*id))
+}
+
+fn is_number(id: u64) -> bool {
+    (1..=MAX_ID).contains(&id)
+}
+
 fn body(t: &str, id: Option<u64>, text: &str) -> Result<Body, Refusal> {
     Ok(match t {
-        "hello" => Body::Hello(read(id, text)?),
+        "hello" => Body::Hello(hello(id, text)?),
         "join" => Body::Join(Box::new(join(id, text)?)),
         "leave" => Body::Leave,
         "offer" => sdp(SignalKind::Offer, id, text)?,
@@ -243,6 +259,14 @@ fn body(t: &str, id: Option<u64>, text: &str) -> Result<Body, Refusal> {
     })
 }
 
+fn hello(id: Option<u64>, text: &str) -> Result<Hello, Refusal> {
+    let hello: Hello = read(id, text)?;
+    if hello.token.is_some() && hello.resume.is_some() {
+        return Err(bad(id, "hello has either token or resume"));
+    }
+    Ok(hello)
+}
+
 fn join(id: Option<u64>, text: &str) -> Result<Join, Refusal> {
     let mut join: Join = read(id, text)?;
     if !is_room_name(&join.room) {
@@ -264,7 +288,7 @@ fn sdp(kind: SignalKind, id: Option<u64>, text: &str) -> Result<Body, Refusal> {
     Ok(Body::Sdp {
         kind,
         to,
-        generation,
+        generation: generation.map(NonZeroU32::get),
         sdp,
     })
 }
@@ -279,9 +303,7 @@ fn ice(id: Option<u64>, text: &str) -> Result<Body, Refusal> {
     let candidates = match (candidate, candidates) {
         (Some(candidate), None) => {
             check_length(id, "candidate", candidate.get().len(), limits::CANDIDATE)?;
-            if !is_object(&candidate) {
-                return Err(bad(id, "candidate is an object"));
-            }
+            check_object(id, "candidate", &candidate)?;
             Candidates::One(candidate)
         }
         (None, Some(list)) => {
@@ -289,9 +311,7 @@ fn ice(id: Option<u64>, text: &str) -> Result<Body, Refusal> {
             check_length(id, "candidates", each.len(), limits::CANDIDATES)?;
             for candidate in each {
                 check_length(id, "a candidate", candidate.get().len(), limits::CANDIDATE)?;
-                if !is_object(candidate) {
-                    return Err(bad(id, "candidates is a list of objects"));
-                }
+                check_object(id, "each of candidates", candidate)?;
             }
             Candidates::All(list)
         }
@@ -301,7 +321,7 @@ fn ice(id: Option<u64>, text: &str) -> Result<Body, Refusal> {
     };
     Ok(Body::Ice {
         to,
-        generation,
+        generation: generation.map(NonZeroU32::get),
         candidates,
     })
 }
@@ -330,10 +350,7 @@ fn check_state(id: Option<u64>, state: Option<&RawValue>) -> Result<(), Refusal>
         return Ok(());
     };
     check_length(id, "state", state.get().len(), limits::STATE)?;
-    if !is_object(state) {
-        return Err(bad(id, "state is an object"));
-    }
-    Ok(())
+    check_object(id, "state", state)
 }
 
 fn check_length(id: Option<u64>, what: &str, length: usize, limit: usize) -> Result<(), Refusal> {
@@ -344,9 +361,15 @@ fn check_length(id: Option<u64>, what: &str, length: usize, limit: usize) -> Res
     Err(refusal(id, ErrorCode::TooLarge, message))
 }
 
-/// A raw value begins with its first character.
-fn is_object(value: &RawValue) -> bool {
-    value.get().starts_with('{')
+/// Checks what is passed on as it is: an object that any other JSON parser reads.
+fn check_object(id: Option<u64>, what: &str, value: &RawValue) -> Result<(), Refusal> {
+    // A raw value begins with its first character.
+    if !value.get().starts_with('{') {
+        return Err(bad(id, &format!("{what} is an object")));
+    }
+    let sound: Result<Sound, _> = serde_json::from_str(value.get());
+    sound.map_err(|error| bad(id, &format!("{what}: {error}")))?;
+    Ok(())
 }
 
 fn read<'a, T: Deserialize<'a>>(id: Option<u64>, text: &'a str) -> Result<T, Refusal> {
@@ -376,10 +399,16 @@ struct Envelope<'a> {
 }
 
 #[derive(Deserialize)]
+struct Numbered {
+    #[serde(default)]
+    id: Option<u64>,
+}
+
+#[derive(Deserialize)]
 struct Sdp {
     to: String,
     #[serde(default, rename = "gen")]
-    generation: Option<u32>,
+    generation: Option<NonZeroU32>,
     sdp: String,
 }
 
@@ -387,7 +416,7 @@ struct Sdp {
 struct Ice {
     to: String,
     #[serde(default, rename = "gen")]
-    generation: Option<u32>,
+    generation: Option<NonZeroU32>,
     #[serde(default)]
     candidate: Option<Box<RawValue>>,
     #[serde(default)]
@@ -474,6 +503,12 @@ mod tests {
             ("{}", BadMessage),
             (r#"{"t":1}"#, BadMessage),
             (r#"{"t":"fly"}"#, UnknownType),
+            (
+                r#"{"t":"hello","token":"a","resume":{"id":"a","secret":"b"}}"#,
+                BadMessage,
+            ),
+            (r#"{"t":"set","state":{"a":"\ud800"}}"#, BadMessage),
+            (r#"{"t":"set","state":{"a":1e999}}"#, BadMessage),
             (r#"{"t":"ping","id":0}"#, BadMessage),
             (r#"{"t":"ping","id":-1}"#, BadMessage),
             (r#"{"t":"join"}"#, BadMessage),
@@ -500,7 +535,30 @@ mod tests {
 
     #[test]
     fn deep_nesting_is_an_error_and_nothing_worse() {
-        let text = format!(r#"{{"t":"set","state":{}"#, "{\"a\":".repeat(10_000));
-        assert!(parse(&text).is_err());
+        let open = format!(r#"{{"t":"set","state":{}"#, "{\"a\":".repeat(10_000));
+        assert!(parse(&open).is_err());
+        let (opening, closing) = ("[".repeat(400), "]".repeat(400));
+        let deep = format!(r#"{{"t":"set","state":{{"a":{opening}{closing}}}}}"#);
+        assert!(parse(&deep).is_err(), "other parsers have a limit as well");
+        let ignored = format!(r#"{{"t":"ping","more":{opening}{closing}}}"#);
+        assert!(parse(&ignored).is_ok(), "unknown fields are not looked at");
+    }
+
+    #[test]
+    fn a_broken_message_is_answered_by_its_number() {
+        for (text, id) in [
+            (r#"{"id":7}"#, Some(7)),
+            (r#"{"id":7,"t":5}"#, Some(7)),
+            (r#"{"id":7,"t":"offer","to":1}"#, Some(7)),
+            (r#"{"id":7,"t":"chat","text":"a"#, None),
+            (r#"{"id":0,"t":"ping"}"#, None),
+            (r#"{"id":"7","t":"ping"}"#, None),
+        ] {
+            assert_eq!(
+                parse(text).err().map(|refusal| refusal.id),
+                Some(id),
+                "{text}"
+            );
+        }
     }
 }

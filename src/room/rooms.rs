@@ -20,7 +20,7 @@ use super::code::{CloseCode, ErrorCode};
 use super::event::{Event, Leaving};
 use super::limits;
 use super::rate::Bucket;
-use super::request::{Body, Hello, Refusal, Request};
+use super::request::{Body, Refusal, Request};
 use super::session::{Session, SessionId};
 use super::waiting::Waiter;
 
@@ -91,8 +91,8 @@ pub struct Rooms {
     pub(super) sessions: BTreeMap<SessionId, Session>,
     pub(super) rooms: BTreeMap<Arc<str>, Room>,
     deadlines: BTreeSet<(Instant, Due)>,
-    outputs: VecDeque<Output>,
-    is_draining: bool,
+    pub(super) outputs: VecDeque<Output>,
+    pub(super) is_draining: bool,
 }
 
 pub(super) struct Connection {
@@ -127,6 +127,23 @@ pub(super) struct Room {
     pub(super) barred: VecDeque<String>,
     /// Generations above 1, the lower id first.
     pub(super) generations: BTreeMap<(SessionId, SessionId), u32>,
+}
+
+impl Room {
+    /// Keeps an identity out as long as the room lives.
+    pub(super) fn bar(&mut self, identity: &str) {
+        if self.has_barred(Some(identity)) {
+            return;
+        }
+        if self.barred.len() >= limits::BARRED {
+            self.barred.pop_front();
+        }
+        self.barred.push_back(identity.to_owned());
+    }
+
+    pub(super) fn has_barred(&self, identity: Option<&str>) -> bool {
+        identity.is_some_and(|identity| self.barred.iter().any(|barred| barred == identity))
+    }
 }
 
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -175,6 +192,8 @@ impl Rooms {
     pub fn handle_connected(&mut self, now: Instant, connection: ConnectionId) {
         if self.is_draining {
             self.send_draining(connection);
+            let code = CloseCode::Draining;
+            self.outputs.push_back(Output::Close { connection, code });
             return;
         }
         let hello_by = now + limits::HELLO;
@@ -232,9 +251,7 @@ impl Rooms {
 
     /// Closes a connection that does not read what it is sent.
     pub fn connection_slow(&mut self, now: Instant, connection: ConnectionId) {
-        self.handle_disconnected(now, connection, false);
-        let code = CloseCode::Rate;
-        self.outputs.push_back(Output::Close { connection, code });
+        self.close(now, connection, CloseCode::Rate);
     }
 
     /// Does what is due.
@@ -269,7 +286,7 @@ impl Rooms {
         let all: Vec<ConnectionId> = self.connections.keys().copied().collect();
         for connection in all {
             self.send_draining(connection);
-            self.handle_disconnected(now, connection, false);
+            self.close(now, connection, CloseCode::Draining);
         }
     }
 
@@ -290,7 +307,7 @@ impl Rooms {
             return Some(re);
         };
         connection.refused += 1;
-        if connection.refused > limits::REFUSED {
+        if connection.refused >= limits::REFUSED {
             self.close(now, id, CloseCode::Rate);
             return None;
         }
@@ -323,30 +340,27 @@ impl Rooms {
             }
             connection.last_id = number;
         }
-        if matches!(request.body, Body::Ping) {
-            self.send(id, &Event::Pong { re: request.id });
-            return Ok(Answer::Given);
-        }
-        let is_new = matches!(connection.phase, Phase::New { .. });
-        match request.body {
-            Body::Hello(hello) if is_new => {
-                return self.hello(id, request.id, &hello, verdict);
-            }
-            Body::Hello(_) => {
-                return Err(refusal(ErrorCode::BadMessage, "hello was said already"));
-            }
-            _ if is_new => return Err(refusal(ErrorCode::HelloRequired, "say hello first")),
-            Body::Join(join) => return self.join(now, unix_now, id, request.id, join),
-            Body::Leave => return self.leave(now, id).map(|()| Answer::Ok),
-            _ => {}
-        }
-        let Phase::In(session) = connection.phase.clone() else {
-            return Err(refusal(ErrorCode::NotJoined, "join a room first"));
-        };
-        if request.from.is_some_and(|from| *from != *session) {
+        let phase = connection.phase.clone();
+        if let (Phase::In(session), Some(from)) = (&phase, &request.from)
+            && **from != **session
+        {
             return Err(refusal(ErrorCode::ForgedSender, "from is not your own id"));
         }
-        self.in_room(now, unix_now, &session, request.body)
+        match (request.body, phase) {
+            (Body::Hello(hello), Phase::New { .. }) => self.hello(id, request.id, &hello, verdict),
+            (_, Phase::New { .. }) => Err(refusal(ErrorCode::HelloRequired, "say hello first")),
+            (Body::Hello(_), _) => Err(refusal(ErrorCode::BadMessage, "hello was said already")),
+            (Body::Ping, _) => {
+                self.send(id, &Event::Pong { re: request.id });
+                Ok(Answer::Given)
+            }
+            (Body::Join(join), _) => self.join(now, unix_now, id, request.id, join),
+            (Body::Leave, _) => self.leave(now, id).map(|()| Answer::Ok),
+            (body, Phase::In(session)) => self.in_room(now, unix_now, &session, body),
+            (_, Phase::Greeted | Phase::Waiting(_)) => {
+                Err(refusal(ErrorCode::NotJoined, "join a room first"))
+            }
+        }
     }
 
     fn in_room(
@@ -369,7 +383,10 @@ impl Rooms {
                 candidates,
             } => self.relay_ice(session, &to, generation, &candidates),
             Body::Chat { text, to } => self.chat(unix_now, session, &text, to.as_deref()),
-            Body::Set { name, state } => self.set(session, name, state),
+            Body::Set { name, state } => {
+                self.set(session, name, state);
+                Ok(())
+            }
             Body::Mute { peer, kind } => self.mute(session, &peer, kind),
             Body::Kick { peer, reason } => self.kick(now, session, &peer, reason.as_deref()),
             Body::Lock { locked } => self.lock(now, session, locked),
@@ -380,91 +397,16 @@ impl Rooms {
         Ok(Answer::Ok)
     }
 
-    fn hello(
-        &mut self,
-        id: ConnectionId,
-        re: Option<u64>,
-        hello: &Hello,
-        verdict: Verdict,
-    ) -> Result<Answer, Refusal> {
-        if let Some(resume) = &hello.resume {
-            self.resume(id, re, resume)?;
-            return Ok(Answer::Given);
-        }
-        let claims = match verdict {
-            Some(Ok(claims)) => Some(Arc::new(claims)),
-            Some(Err(TokenError::Expired)) => {
-                return Err(refusal(ErrorCode::TokenExpired, "the token's time is over"));
-            }
-            Some(Err(error)) => return Err(refusal(ErrorCode::Unauthorized, error.to_string())),
-            None if self.options.guests => None,
-            None => {
-                let message = "this server wants a token: guests are not let in";
-                return Err(refusal(ErrorCode::Unauthorized, message));
-            }
-        };
-        self.greet(id, claims, Phase::Greeted);
-        Ok(Answer::Ok)
-    }
-
-    /// Moves a connection out of [`Phase::New`].
-    pub(super) fn greet(&mut self, id: ConnectionId, claims: Option<Arc<Claims>>, phase: Phase) {
-        let connection = self.connections.get_mut(&id).expect("it spoke");
-        connection.claims = claims;
-        let before = std::mem::replace(&mut connection.phase, phase);
-        if let Phase::New { hello_by } = before {
-            self.clear(hello_by, Due::Hello(id));
-        }
-    }
-
-    /// Sends to a connection, outside the numbering of a session.
-    pub(super) fn send(&mut self, connection: ConnectionId, event: &Event<'_>) {
-        let text = Bytes::from(event.text());
-        self.outputs.push_back(Output::Send { connection, text });
-    }
-
-    /// Sends text again that was numbered before.
-    pub(super) fn send_again(&mut self, connection: ConnectionId, text: Bytes) {
-        self.outputs.push_back(Output::Send { connection, text });
-    }
-
-    /// Sends to a session, which keeps it while its client is away.
-    pub(super) fn tell(&mut self, session: &str, text: &str) {
-        let Some(session) = self.sessions.get_mut(session) else {
-            return;
-        };
-        let text = session.number(text);
-        if let Some(connection) = session.connection {
-            self.outputs.push_back(Output::Send { connection, text });
-        }
-    }
-
-    /// Sends to all of a room but one.
-    pub(super) fn tell_others(&mut self, room: &str, but: Option<&str>, event: &Event<'_>) {
-        let text = event.text();
-        self.tell_text(room, but, &text);
-    }
-
-    /// As [`Self::tell_others`], with the text at hand.
-    pub(super) fn tell_text(&mut self, room: &str, but: Option<&str>, text: &str) {
-        let Some(room) = self.rooms.get(room) else {
-            return;
-        };
-        for member in room.members.clone() {
-            if but != Some(&*member) {
-                self.tell(&member, text);
-            }
-        }
-    }
-
     pub(super) fn output(&mut self, output: Output) {
         self.outputs.push_back(output);
     }
 
     /// Closes from our side; the session of the connection goes on without it.
     pub(super) fn close(&mut self, now: Instant, connection: ConnectionId, code: CloseCode) {
-        self.handle_disconnected(now, connection, false);
-        self.outputs.push_back(Output::Close { connection, code });
+        if self.connections.contains_key(&connection) {
+            self.handle_disconnected(now, connection, false);
+            self.outputs.push_back(Output::Close { connection, code });
+        }
     }
 
     pub(super) fn set_deadline(&mut self, at: Instant, due: Due) {
@@ -480,59 +422,6 @@ impl Rooms {
         let mut bytes = [0; N];
         self.rng.fill_bytes(&mut bytes);
         URL_SAFE_NO_PAD.encode(bytes)
-    }
-
-    fn reply_ok(&mut self, connection: ConnectionId, re: Option<u64>) {
-        let Some(re) = re else {
-            return;
-        };
-        self.answer(connection, &Event::Ok { re, resumed: None });
-    }
-
-    fn refuse(&mut self, connection: ConnectionId, re: Option<u64>, refusal: &Refusal) {
-        let close = close_of(refusal.code);
-        self.answer(
-            connection,
-            &Event::Error {
-                re,
-                code: refusal.code,
-                message: &refusal.message,
-                retry_after_ms: (refusal.code == ErrorCode::ServerFull).then_some(FULL_RETRY_MS),
-                fatal: close.is_some(),
-            },
-        );
-        if let Some(code) = close {
-            // Whoever is refused so has no session that could wait.
-            if let Some(gone) = self.connections.remove(&connection)
-                && let Phase::New { hello_by } = gone.phase
-            {
-                self.clear(hello_by, Due::Hello(connection));
-            }
-            self.outputs.push_back(Output::Close { connection, code });
-        }
-    }
-
-    /// Answers a request: numbered inside a session, so that a resume brings it.
-    fn answer(&mut self, id: ConnectionId, event: &Event<'_>) {
-        let phase = self.connections.get(&id).map(|c| c.phase.clone());
-        if let Some(Phase::In(session)) = phase {
-            self.tell(&session, &event.text());
-        } else {
-            self.send(id, event);
-        }
-    }
-
-    fn send_draining(&mut self, connection: ConnectionId) {
-        let event = Event::Error {
-            re: None,
-            code: ErrorCode::Draining,
-            message: "the server stops; connect again in a moment",
-            retry_after_ms: Some(DRAIN_RETRY_MS),
-            fatal: true,
-        };
-        self.send(connection, &event);
-        let code = CloseCode::Draining;
-        self.outputs.push_back(Output::Close { connection, code });
     }
 }
 
@@ -552,34 +441,3 @@ pub(super) fn refusal(code: ErrorCode, message: impl Into<String>) -> Refusal {
         message: message.into(),
     }
 }
-
-/// Says with which code a connection closes after this error.
-const fn close_of(code: ErrorCode) -> Option<CloseCode> {
-    match code {
-        ErrorCode::HelloRequired => Some(CloseCode::Protocol),
-        ErrorCode::Unauthorized | ErrorCode::TokenExpired => Some(CloseCode::Auth),
-        ErrorCode::Draining => Some(CloseCode::Draining),
-        ErrorCode::BadMessage
-        | ErrorCode::UnknownType
-        | ErrorCode::TooLarge
-        | ErrorCode::RateLimited
-        | ErrorCode::WrongRoom
-        | ErrorCode::Forbidden
-        | ErrorCode::AlreadyJoined
-        | ErrorCode::NotJoined
-        | ErrorCode::RoomFull
-        | ErrorCode::RoomLocked
-        | ErrorCode::Kicked
-        | ErrorCode::NoSuchPeer
-        | ErrorCode::ForgedSender
-        | ErrorCode::StaleGeneration
-        | ErrorCode::BadGeneration
-        | ErrorCode::SessionGone
-        | ErrorCode::ModeUnavailable
-        | ErrorCode::ServerFull => None,
-    }
-}
-
-const FULL_RETRY_MS: u64 = 5_000;
-
-const DRAIN_RETRY_MS: u64 = 1_000;

@@ -11,7 +11,7 @@ use crate::auth::{Claims, Grants};
 
 use super::event::{Person, numbered};
 use super::limits::{RING, RING_BYTES};
-use super::rooms::ConnectionId;
+use super::rooms::{ConnectionId, Output};
 
 /// Names a session; peers know it by this.
 pub(super) type SessionId = Arc<str>;
@@ -90,8 +90,16 @@ impl Session {
         }
     }
 
+    /// Sends a message, or keeps it until its client is back.
+    pub(super) fn tell(&mut self, text: &str, outputs: &mut VecDeque<Output>) {
+        let text = self.number(text);
+        if let Some(connection) = self.connection {
+            outputs.push_back(Output::Send { connection, text });
+        }
+    }
+
     /// Numbers a message and keeps it for a resume.
-    pub(super) fn number(&mut self, text: &str) -> Bytes {
+    fn number(&mut self, text: &str) -> Bytes {
         self.seq += 1;
         let numbered = numbered(text, self.seq);
         self.ring_bytes += numbered.len();

@@ -1,5 +1,6 @@
 //! The queue before a full room.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -7,9 +8,9 @@ use crate::unix_time::UnixTime;
 
 use super::code::ErrorCode;
 use super::event::Event;
-use super::limits;
+use super::membership::BARRED;
 use super::request::{Join, Refusal};
-use super::rooms::{ConnectionId, Due, Phase, Rooms, refusal};
+use super::rooms::{ConnectionId, Due, Phase, Room, Rooms, refusal};
 
 /// Somebody in the queue.
 pub(super) struct Waiter {
@@ -20,21 +21,15 @@ pub(super) struct Waiter {
 }
 
 impl Rooms {
-    /// Puts a connection at the end of a room's queue.
-    pub(super) fn wait(&mut self, room: &Arc<str>, waiter: Waiter) -> Result<(), Refusal> {
+    /// Puts a connection at the end of a room's queue, which has a place.
+    pub(super) fn wait(&mut self, room: &Arc<str>, waiter: Waiter) {
         let there = self.rooms.get_mut(room).expect("a room that is full");
-        if there.waiting.len() >= limits::WAITING {
-            return Err(refusal(
-                ErrorCode::RoomFull,
-                "the room and its queue are full",
-            ));
-        }
+        let last = there.waiting.len();
         let connection = waiter.connection;
         there.waiting.push_back(waiter);
         let member = self.connections.get_mut(&connection).expect("it spoke");
         member.phase = Phase::Waiting(room.clone());
-        self.tell_positions(room, usize::MAX);
-        Ok(())
+        self.tell_positions(room, last);
     }
 
     /// Takes a connection out of a queue.
@@ -76,35 +71,62 @@ impl Rooms {
         let mut came = 0;
         while let Some(there) = self.rooms.get_mut(room)
             && !there.is_locked
-            && there.members.len() < there.capacity
+            && (there.members.is_empty() || there.members.len() < there.capacity)
             && let Some(waiter) = there.waiting.pop_front()
         {
             came += 1;
-            self.enter(now, unix_now, room, waiter);
+            if self.sessions.len() < self.options.sessions {
+                self.enter(now, unix_now, room, waiter, None);
+            } else {
+                let message = "the server has no more places";
+                self.turn_away(&waiter, refusal(ErrorCode::ServerFull, message));
+            }
         }
         if came > 0 {
             self.tell_positions(room, 0);
         }
-        if self
-            .rooms
-            .get(room)
-            .is_some_and(|there| there.members.is_empty() && there.waiting.is_empty())
-        {
+        let is_over = |there: &Room| there.members.is_empty() && there.waiting.is_empty();
+        if self.rooms.get(room).is_some_and(is_over) {
             self.rooms.remove(room);
         }
     }
 
-    /// Tells those from `first` on how many are before them, or the last alone.
+    /// Takes everybody of this identity out of the queue.
+    pub(super) fn bar_waiting(&mut self, room: &Arc<str>, identity: &str) {
+        let Some(there) = self.rooms.get_mut(room) else {
+            return;
+        };
+        let connections = &self.connections;
+        let is_barred = |waiter: &Waiter| {
+            let claims = connections[&waiter.connection].claims.as_ref();
+            claims.and_then(|claims| claims.identity.as_deref()) == Some(identity)
+        };
+        let waiting = std::mem::take(&mut there.waiting);
+        let (barred, waiting): (VecDeque<_>, VecDeque<_>) =
+            waiting.into_iter().partition(is_barred);
+        there.waiting = waiting;
+        for waiter in &barred {
+            self.turn_away(waiter, refusal(ErrorCode::Kicked, BARRED));
+        }
+        if !barred.is_empty() {
+            self.tell_positions(room, 0);
+        }
+    }
+
+    /// Answers a `join` that waited in vain.
+    fn turn_away(&mut self, waiter: &Waiter, why: Refusal) {
+        let member = self.connections.get_mut(&waiter.connection);
+        member.expect("it waited").phase = Phase::Greeted;
+        self.refuse(waiter.connection, waiter.re, &why);
+    }
+
+    /// Tells those from `first` on how many are before them.
     fn tell_positions(&mut self, room: &Arc<str>, first: usize) {
         let Some(there) = self.rooms.get(room) else {
             return;
         };
-        let first = first.min(there.waiting.len().saturating_sub(1));
-        let waiting: Vec<_> = there
-            .waiting
-            .iter()
-            .enumerate()
-            .skip(first)
+        let waiting = there.waiting.iter().enumerate().skip(first);
+        let waiting: Vec<_> = waiting
             .map(|(index, waiter)| (waiter.connection, waiter.re, index + 1))
             .collect();
         for (connection, re, position) in waiting {

@@ -1,4 +1,5 @@
-//! The driver of `room`: WebSockets, timers and the lock around the core.
+//! The driver of `room` and `peerjs`: WebSockets, timers and the lock around each
+//! core.
 //!
 //! [`Hub`] holds the core and carries out what it says; `socket.rs` runs one
 //! WebSocket, `outbox.rs` keeps what waits for it. Decisions are the core's.
@@ -7,6 +8,7 @@
 mod hub;
 mod live;
 mod outbox;
+mod peerjs;
 mod revocation;
 mod socket;
 #[cfg(test)]
@@ -14,3 +16,4 @@ mod tests;
 
 pub use hub::{Client, Hub, Options, Size};
 pub use live::LiveSessions;
+pub use peerjs::PeerJs;

@@ -8,23 +8,25 @@ use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 
-use crate::auth::{ANY_ROOM, Claims, Grants, TokenError, is_room_name};
+use crate::auth::{
+    ANY_ROOM, Claims, Grants, MAX_IDENTITY_LEN, MAX_NAME_LEN, TokenError, is_room_name,
+};
 use crate::secret::Secret;
 use crate::unix_time::UnixTime;
 
 use super::host::Host;
 use super::redirect;
-use super::reply::{Reply, private_json, problem};
+use super::reply::{Refused, Reply, private_json, problem};
 use super::site::Options;
 
 /// Judges the `Authorization` header.
 ///
 /// # Errors
 /// The answer for whoever may not do this.
-pub(super) fn require_admin(options: &Options, headers: &HeaderMap) -> Result<(), Reply> {
+pub(super) fn require_admin(options: &Options, headers: &HeaderMap) -> Result<(), Refused> {
     let Some(token) = &options.admin_token else {
         let detail = "the API is closed: admin.token is not set";
-        return Err(problem(StatusCode::FORBIDDEN, detail));
+        return Err(problem(StatusCode::FORBIDDEN, detail).into());
     };
     let given = headers.get(AUTHORIZATION).and_then(bearer);
     if given.is_some_and(|given| is_one_of(std::slice::from_ref(token), given)) {
@@ -34,7 +36,7 @@ pub(super) fn require_admin(options: &Options, headers: &HeaderMap) -> Result<()
     let mut reply = problem(StatusCode::UNAUTHORIZED, detail);
     let scheme = HeaderValue::from_static("Bearer");
     reply.headers_mut().insert(WWW_AUTHENTICATE, scheme);
-    Err(reply)
+    Err(reply.into())
 }
 
 /// Answers with a token as the body asks for it.
@@ -84,6 +86,16 @@ fn claims(body: &[u8], now: UnixTime) -> Result<Claims, String> {
     if !(1..=MAX_TTL).contains(&ttl) {
         return Err("ttl is seconds, from 1 to 31536000".to_owned());
     }
+    if !asked.identity.as_deref().is_none_or(is_identity) {
+        return Err(format!(
+            "identity has 1 to {MAX_IDENTITY_LEN} bytes and no control characters"
+        ));
+    }
+    if !asked.name.as_deref().is_none_or(is_shown_name) {
+        return Err(format!(
+            "name has 1 to {MAX_NAME_LEN} characters and no control characters"
+        ));
+    }
     let grants = asked
         .grants
         .as_deref()
@@ -106,6 +118,15 @@ fn grants(names: &[String]) -> Result<Grants, String> {
         return Err(format!("{unknown:?} is no grant: known are {known}"));
     }
     Ok(Grants::of_names(names.iter().map(String::as_str)))
+}
+
+fn is_identity(text: &str) -> bool {
+    (1..=MAX_IDENTITY_LEN).contains(&text.len()) && !text.contains(char::is_control)
+}
+
+fn is_shown_name(text: &str) -> bool {
+    let is_short = text.chars().count() <= MAX_NAME_LEN;
+    !text.trim().is_empty() && is_short && !text.contains(char::is_control)
 }
 
 /// Compares with every secret, in a time that tells nothing.

@@ -26,6 +26,7 @@ use crate::clock;
 use crate::net::accept::Accepted;
 use crate::net::stream::{Rewound, Stream};
 use crate::net::tls::ALPN_HTTP2;
+use crate::peerjs::Params;
 use crate::redact::Redacted;
 
 use super::pace::{Over, Pace, Paced};
@@ -37,10 +38,11 @@ use super::site::{Options, Site};
 pub(super) type Upgraded = Rewound<Stream>;
 
 /// What a connection becomes after the answer.
-#[derive(Clone, Copy, Debug)]
 pub(super) enum Upgrade {
     /// `turnstone.v1`.
     Signaling,
+    /// The protocol of PeerJS.
+    PeerJs(Params),
 }
 
 /// What answers the requests of one connection.
@@ -86,6 +88,7 @@ pub(super) async fn serve(site: Arc<Site>, accepted: Accepted, stop: watch::Rece
     if let Some(io) = take_over(upgrade).await {
         match kind {
             Upgrade::Signaling => Box::pin(site.signaling(io, client)).await,
+            Upgrade::PeerJs(params) => Box::pin(site.peerjs(io, client, params)).await,
         }
     }
 }
@@ -127,6 +130,10 @@ impl Service {
             "request answered"
         );
         Ok(reply)
+    }
+
+    pub(super) fn new_peer_id(&self) -> String {
+        self.site.new_peer_id()
     }
 
     fn log_end(&self, result: hyper::Result<()>) {

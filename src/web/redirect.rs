@@ -15,7 +15,7 @@ pub(super) fn to_https(options: &Options, host: Option<&Host>, uri: &Uri) -> Rep
     let Some(port) = options.https_port else {
         return problem(StatusCode::NOT_FOUND, "there is no HTTPS on this server");
     };
-    let Some(name) = options.domain.as_deref().or(host.map(Host::name)) else {
+    let Some(name) = options.domain.as_deref().or_else(|| host.map(Host::name)) else {
         return problem(StatusCode::BAD_REQUEST, "the Host header is missing");
     };
     let path = uri.path_and_query().map_or("/", |path| path.as_str());

@@ -5,16 +5,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{HeaderValue, RETRY_AFTER};
+use hyper::header::{EXPECT, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, StatusCode};
 use tokio::time::timeout;
 
 use crate::auth::is_room_name;
 use crate::clock;
+use crate::peerjs::{self, Params};
 
 use super::connection::{Service, Upgrade};
 use super::host::Host;
-use super::reply::{self, Reply, problem, wrong_method};
+use super::reply::{self, Refused, Reply, problem, wrong_method};
 use super::site::Options;
 use super::{api, assets, credentials, headers, redirect, upgrade};
 
@@ -23,6 +24,12 @@ use super::{api, assets, credentials, headers, redirect, upgrade};
 pub(super) enum Route {
     /// The WebSocket of the signaling protocol.
     Socket,
+    /// The WebSocket of PeerJS clients.
+    PeerSocket,
+    /// A new id for a PeerJS client.
+    PeerId,
+    /// A list of PeerJS clients, which nobody gets.
+    Peers,
     /// TURN credentials for other servers.
     Credentials,
     /// Room tokens for applications.
@@ -54,6 +61,12 @@ impl Route {
             "/api/v1/tokens" => return Self::Tokens,
             _ => {}
         }
+        match peerjs::route(path) {
+            Some(peerjs::Route::Socket) => return Self::PeerSocket,
+            Some(peerjs::Route::Id) => return Self::PeerId,
+            Some(peerjs::Route::Peers) => return Self::Peers,
+            None => {}
+        }
         if path.strip_prefix("/r/").is_some_and(is_room_name) {
             return Self::Page("room.html");
         }
@@ -70,6 +83,9 @@ impl Route {
     pub(super) const fn label(&self) -> &'static str {
         match self {
             Self::Socket => "ws",
+            Self::PeerSocket => "peerjs",
+            Self::PeerId => "peerjs_id",
+            Self::Peers => "peerjs_peers",
             Self::Credentials => "turn_credentials",
             Self::Tokens => "tokens",
             Self::Page(_) => "page",
@@ -81,23 +97,26 @@ impl Route {
 }
 
 /// Answers a request.
-pub(super) async fn answer(service: &Service, request: Request<Incoming>) -> (Route, Reply) {
+pub(super) async fn answer(service: &Service, mut request: Request<Incoming>) -> (Route, Reply) {
     let options = service.options();
     let route = Route::of(request.uri().path());
     let host = Host::of(&request);
-    let known = host.as_ref().ok().and_then(Option::as_ref).cloned();
-    let known = known.as_ref();
+    let known = host.as_ref().ok().and_then(Option::as_ref);
     let mut reply = if !service.admits(clock::now()) {
         too_many()
     } else if host.is_err() {
         let detail = "the request names no host, several, or something that is none";
         problem(StatusCode::BAD_REQUEST, detail)
     } else if service.is_tls() {
-        perform(service, &options, &route, known, request).await
+        perform(service, &options, &route, known, &mut request).await
     } else {
         redirect::to_https(&options, known, request.uri())
     };
     headers::secure(&mut reply, &options, known, service.is_tls());
+    if request.method() == Method::HEAD {
+        reply::leave_body_out(&mut reply);
+    }
+    discard_body(&mut request).await;
     (route, reply)
 }
 
@@ -106,17 +125,39 @@ async fn perform(
     options: &Options,
     route: &Route,
     host: Option<&Host>,
-    mut request: Request<Incoming>,
+    request: &mut Request<Incoming>,
 ) -> Reply {
     match route {
-        Route::Socket => match upgrade::accept(options, host, &request, Some(SUBPROTOCOL)) {
+        Route::Socket => match upgrade::accept(options, host, request, Some(SUBPROTOCOL)) {
             Ok(reply) => {
-                let upgrade = hyper::upgrade::on(&mut request);
+                let upgrade = hyper::upgrade::on(request);
                 service.set_upgrade(upgrade, Upgrade::Signaling);
                 reply
             }
-            Err(reply) => reply,
+            Err(reply) => *reply,
         },
+        Route::PeerSocket => match upgrade::accept(options, host, request, None) {
+            Ok(reply) => {
+                let params = Params::parse(request.uri().query().unwrap_or_default());
+                let upgrade = hyper::upgrade::on(request);
+                service.set_upgrade(upgrade, Upgrade::PeerJs(params));
+                reply
+            }
+            Err(reply) => *reply,
+        },
+        Route::PeerId => {
+            let mut reply = match *request.method() {
+                Method::GET => reply::reply(StatusCode::OK, "text/plain", service.new_peer_id()),
+                _ => wrong_method("GET"),
+            };
+            // An id opens nothing; the WebSocket that it is for has its own check.
+            headers::allow_all(&mut reply);
+            reply
+        }
+        Route::Peers => problem(
+            StatusCode::FORBIDDEN,
+            "nobody gets a list of all peers here",
+        ),
         Route::Credentials | Route::Tokens => {
             let asked = request.headers().clone();
             let mut reply = if *route == Route::Tokens {
@@ -127,10 +168,10 @@ async fn perform(
             headers::allow_listed(&mut reply, options, &asked);
             reply
         }
-        Route::Page(name) => file(name, &request),
-        Route::Asset(name) => file(name, &request),
+        Route::Page(name) => file(name, request),
+        Route::Asset(name) => file(name, request),
         Route::Client(name) => {
-            let mut reply = file(name, &request);
+            let mut reply = file(name, request);
             headers::allow_all(&mut reply);
             reply
         }
@@ -139,14 +180,14 @@ async fn perform(
     }
 }
 
-async fn turn_credentials(options: &Options, request: Request<Incoming>) -> Reply {
+async fn turn_credentials(options: &Options, request: &mut Request<Incoming>) -> Reply {
     let mut asked = request.uri().query().unwrap_or_default().to_owned();
     match *request.method() {
         Method::GET => {}
         Method::POST => match body(request).await {
             // What the body says comes last, so it counts.
             Ok(body) => asked = asked + "&" + &String::from_utf8_lossy(&body),
-            Err(reply) => return reply,
+            Err(reply) => return *reply,
         },
         Method::OPTIONS => return headers::preflight("GET, POST, OPTIONS"),
         _ => return wrong_method("GET, POST, OPTIONS"),
@@ -154,7 +195,7 @@ async fn turn_credentials(options: &Options, request: Request<Incoming>) -> Repl
     credentials::issue(&options.turn, &asked, clock::unix_now())
 }
 
-async fn tokens(options: &Options, host: Option<&Host>, request: Request<Incoming>) -> Reply {
+async fn tokens(options: &Options, host: Option<&Host>, request: &mut Request<Incoming>) -> Reply {
     match *request.method() {
         Method::POST => {}
         Method::OPTIONS => return headers::preflight("POST, OPTIONS"),
@@ -162,11 +203,11 @@ async fn tokens(options: &Options, host: Option<&Host>, request: Request<Incomin
     }
     // Before the body: strangers send none.
     if let Err(reply) = api::require_admin(options, request.headers()) {
-        return reply;
+        return *reply;
     }
     match body(request).await {
         Ok(body) => api::create_token(options, host, &body, clock::unix_now()),
-        Err(reply) => reply,
+        Err(reply) => *reply,
     }
 }
 
@@ -177,7 +218,6 @@ fn file(name: &str, request: &Request<Incoming>) -> Reply {
         return missing_page();
     };
     match *request.method() {
-        // Hyper leaves the body of an answer to HEAD out and keeps its length.
         Method::GET | Method::HEAD => reply,
         Method::OPTIONS => reply::options(OF_FILES),
         _ => wrong_method(OF_FILES),
@@ -189,21 +229,32 @@ fn missing_page() -> Reply {
         .unwrap_or_else(|| problem(StatusCode::NOT_FOUND, NOTHING))
 }
 
-async fn body(request: Request<Incoming>) -> Result<Bytes, Reply> {
-    let body = request.into_body();
+async fn body(request: &mut Request<Incoming>) -> Result<Bytes, Refused> {
+    let body = request.body_mut();
     let too_large = || problem(StatusCode::PAYLOAD_TOO_LARGE, "a body is at most 64 KiB");
     if body.size_hint().lower() > MAX_BODY as u64 {
-        return Err(too_large());
+        return Err(too_large().into());
     }
     match timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(problem(StatusCode::BAD_REQUEST, "the body was cut")),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large().into()),
+        Ok(Err(_)) => Err(problem(StatusCode::BAD_REQUEST, "the body was cut").into()),
         Err(_) => {
             let detail = "the body did not come within 10 s";
-            Err(problem(StatusCode::REQUEST_TIMEOUT, detail))
+            Err(problem(StatusCode::REQUEST_TIMEOUT, detail).into())
         }
     }
+}
+
+/// Reads what nobody asked for: many clients miss an answer that comes while they
+/// still write. Whoever waits to be asked for it does not write.
+async fn discard_body(request: &mut Request<Incoming>) {
+    if request.body().is_end_stream() || request.headers().contains_key(EXPECT) {
+        return;
+    }
+    let mut body = Limited::new(request.body_mut(), MAX_DISCARDED);
+    let all = async { while let Some(Ok(_)) = body.frame().await {} };
+    let _ = timeout(DISCARD_TIMEOUT, all).await;
 }
 
 fn too_many() -> Reply {
@@ -224,6 +275,10 @@ const NOTHING: &str = "there is nothing at this path";
 const MAX_BODY: usize = 64 << 10;
 
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+const MAX_DISCARDED: usize = 1 << 20;
+
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

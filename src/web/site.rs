@@ -13,9 +13,10 @@ use tracing::debug;
 use crate::auth::Tokens;
 use crate::net::accept::Accepted;
 use crate::net::rate_limit::RequestLimit;
+use crate::peerjs::Params;
 use crate::redact::Redacted;
 use crate::secret::Secret;
-use crate::signaling::{Client, Hub};
+use crate::signaling::{Client, Hub, PeerJs};
 
 use super::connection::{self, Upgraded};
 use super::credentials::TurnAccess;
@@ -45,6 +46,7 @@ pub struct Options {
 pub struct Site {
     options: ArcSwap<Options>,
     hub: Arc<Hub>,
+    peerjs: Arc<PeerJs>,
     requests: RequestLimit,
 }
 
@@ -70,13 +72,14 @@ impl Door {
 }
 
 impl Site {
-    /// Makes a site in front of `hub`.
+    /// Makes a site in front of `hub` and `peerjs`.
     #[must_use]
-    pub fn new(options: Options, hub: Arc<Hub>) -> Arc<Self> {
+    pub fn new(options: Options, hub: Arc<Hub>, peerjs: Arc<PeerJs>) -> Arc<Self> {
         Arc::new(Self {
             requests: RequestLimit::new(options.requests_per_ip),
             options: ArcSwap::from_pointee(options),
             hub,
+            peerjs,
         })
     }
 
@@ -108,6 +111,7 @@ impl Site {
         }
         drop(connections);
         self.hub.drain();
+        self.peerjs.drain();
         let end = async { while tasks.join_next().await.is_some() {} };
         if timeout(END_TIMEOUT, end).await.is_err() {
             tasks.shutdown().await;
@@ -117,6 +121,16 @@ impl Site {
     /// Runs a WebSocket of the signaling protocol.
     pub(super) async fn signaling(&self, io: Upgraded, address: SocketAddr) {
         Arc::clone(&self.hub).serve(io, Client { address }).await;
+    }
+
+    /// Runs a WebSocket of a PeerJS client.
+    pub(super) async fn peerjs(&self, io: Upgraded, address: SocketAddr, params: Params) {
+        let peerjs = Arc::clone(&self.peerjs);
+        peerjs.serve(io, Client { address }, params).await;
+    }
+
+    pub(super) fn new_peer_id(&self) -> String {
+        self.peerjs.new_id()
     }
 
     pub(super) fn options(&self) -> Guard<Arc<Options>> {

@@ -11,7 +11,7 @@ use hyper::{Method, Request, StatusCode, Version};
 
 use super::headers::is_welcome;
 use super::host::Host;
-use super::reply::{Reply, empty, problem, wrong_method};
+use super::reply::{Refused, Reply, empty, problem, wrong_method};
 use super::site::Options;
 
 /// Judges a handshake, and answers it.
@@ -23,10 +23,10 @@ pub(super) fn accept<B>(
     host: Option<&Host>,
     request: &Request<B>,
     subprotocol: Option<&'static str>,
-) -> Result<Reply, Reply> {
+) -> Result<Reply, Refused> {
     let headers = request.headers();
     if request.method() != Method::GET {
-        return Err(wrong_method("GET"));
+        return Err(wrong_method("GET").into());
     }
     let is_asked = request.version() == Version::HTTP_11
         && has_token(headers, &CONNECTION, "upgrade")
@@ -39,22 +39,22 @@ pub(super) fn accept<B>(
             let websocket = HeaderValue::from_static("websocket");
             reply.headers_mut().insert(UPGRADE, websocket);
         }
-        return Err(reply);
+        return Err(reply.into());
     }
     if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|v| v != "13") {
         // RFC 6455 section 4.4
         let mut reply = problem(StatusCode::UPGRADE_REQUIRED, "the WebSocket version is 13");
         let version = HeaderValue::from_static("13");
         reply.headers_mut().insert(SEC_WEBSOCKET_VERSION, version);
-        return Err(reply);
+        return Err(reply.into());
     }
     let Some(key) = key(headers) else {
         let detail = "Sec-WebSocket-Key is missing, or is not 16 bytes in base64";
-        return Err(problem(StatusCode::BAD_REQUEST, detail));
+        return Err(problem(StatusCode::BAD_REQUEST, detail).into());
     };
     if !is_welcome(options, headers, host) {
         let detail = "pages of this origin may not connect: add it to signaling.origins";
-        return Err(problem(StatusCode::FORBIDDEN, detail));
+        return Err(problem(StatusCode::FORBIDDEN, detail).into());
     }
     let mut reply = empty(StatusCode::SWITCHING_PROTOCOLS);
     if let Some(subprotocol) = subprotocol
@@ -62,21 +62,17 @@ pub(super) fn accept<B>(
     {
         if !has_token(headers, &SEC_WEBSOCKET_PROTOCOL, subprotocol) {
             let detail = format!("the subprotocol here is {subprotocol}");
-            return Err(problem(StatusCode::BAD_REQUEST, &detail));
+            return Err(problem(StatusCode::BAD_REQUEST, &detail).into());
         }
         let subprotocol = HeaderValue::from_static(subprotocol);
         reply
             .headers_mut()
             .insert(SEC_WEBSOCKET_PROTOCOL, subprotocol);
     }
-    let accept = accept_key(key);
     for (name, value) in [
         (CONNECTION, HeaderValue::from_static("upgrade")),
         (UPGRADE, HeaderValue::from_static("websocket")),
-        (
-            SEC_WEBSOCKET_ACCEPT,
-            HeaderValue::from_str(&accept).expect("base64"),
-        ),
+        (SEC_WEBSOCKET_ACCEPT, accept_key(key)),
     ] {
         reply.headers_mut().insert(name, value);
     }
@@ -91,11 +87,12 @@ fn key(headers: &HeaderMap) -> Option<&[u8]> {
 }
 
 /// Shows that we speak WebSocket (RFC 6455 section 4.2.2, step 5.4).
-fn accept_key(key: &[u8]) -> String {
+fn accept_key(key: &[u8]) -> HeaderValue {
     let mut hash = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
     hash.update(key);
     hash.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
-    STANDARD.encode(hash.finish())
+    let accept = STANDARD.encode(hash.finish());
+    HeaderValue::from_str(&accept).expect("base64 is visible ASCII")
 }
 
 /// Whether a comma-separated header has this word, in any case.

@@ -13,6 +13,7 @@ mod support;
 
 mod browsers;
 mod pairs;
+mod rooms;
 mod routers;
 
 use support::config::{TestConfig, strings};
@@ -33,6 +34,7 @@ fn start_server(lab: &NatLab) -> Server {
         .set("listen.tcp", address(PORT))
         .set("listen.tls", address(TLS_PORT))
         .set("turn.relay_ips", strings(&[&ip]))
-        .set("turn.allow_peers", strings(&[INTERNET]));
+        .set("turn.allow_peers", strings(&[INTERNET]))
+        .set("signaling.guests", true);
     Server::start_in(&lab.name(Place::Internet), config)
 }

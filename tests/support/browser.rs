@@ -129,10 +129,14 @@ impl BrowserEnd {
         events: Sender<(usize, Value)>,
     ) -> Self {
         Browser::Chromium.require();
-        let mut script = spawn(place, "side.mjs", Browser::Chromium, rtc, offers);
+        let script = spawn(place, "side.mjs", Browser::Chromium, rtc, offers);
+        Self::watch(script, usize::from(!offers), events)
+    }
+
+    /// Passes on what the script says, under `index`.
+    fn watch(mut script: Script, index: usize, events: Sender<(usize, Value)>) -> Self {
         let input = script.child.stdin.take();
         let output = BufReader::new(script.child.stdout.take().expect("piped"));
-        let index = usize::from(!offers);
         let reader = std::thread::spawn(move || {
             for line in output.lines().map_while(Result::ok) {
                 let event = serde_json::from_str(&line).unwrap_or(Value::Null);
@@ -199,6 +203,72 @@ pub(crate) fn connect_processes(places: [&mut Command; 2], rtc: &Value) -> [EndR
     reports.map(|report| report.expect("the loop ends with both"))
 }
 
+/// What one person of a room saw of the other.
+#[derive(Clone, Debug)]
+pub(crate) struct PersonReport {
+    /// Video frames decoded.
+    pub(crate) frames: u64,
+    /// Colors in one decoded frame.
+    pub(crate) colors: u64,
+    /// `candidateType` of this end of the selected pair.
+    pub(crate) local_type: String,
+    /// `candidateType` of the other end.
+    pub(crate) remote_type: String,
+}
+
+impl PersonReport {
+    /// Panics unless pictures arrived.
+    #[track_caller]
+    pub(crate) fn assert_media_arrived(&self) {
+        assert!(self.frames >= 30, "too few frames: {self:?}");
+        assert!(self.colors > 1, "the picture is empty: {self:?}");
+    }
+
+    /// Whether media passes a relay; a client may also send straight to the
+    /// relayed address of the other.
+    pub(crate) fn uses_the_relay(&self) -> bool {
+        self.local_type == "relay" || self.remote_type == "relay"
+    }
+}
+
+/// Lets two browsers, each started through one of `places`, meet in the room app
+/// at `url`, and returns what each saw.
+#[track_caller]
+pub(crate) fn meet(places: [(&mut Command, Browser); 2], url: &str) -> [PersonReport; 2] {
+    let deadline = clock::now() + LIMIT;
+    let (sender, events) = mpsc::channel();
+    let mut index = 0;
+    let _people = places.map(|(place, browser)| {
+        browser.require();
+        let name = ["Ann", "Ben"][index];
+        let arguments = json!({
+            "browser": browser.name(),
+            "seconds": LIMIT.as_secs(),
+            "url": url,
+            "name": name,
+        });
+        let script = spawn_with(place, "room_side.mjs", &arguments);
+        let person = BrowserEnd::watch(script, index, sender.clone());
+        index += 1;
+        person
+    });
+    let mut reports = [None, None];
+    while reports.iter().any(Option::is_none) {
+        let (from, event) = next_event(&events, deadline);
+        let result = &event["result"];
+        assert!(!result.is_null(), "person {from} failed: {event}");
+        let number = |key: &str| result[key].as_u64().unwrap_or_default();
+        let text = |key: &str| result[key].as_str().unwrap_or_default().to_owned();
+        reports[from] = Some(PersonReport {
+            frames: number("frames"),
+            colors: number("colors"),
+            local_type: text("localType"),
+            remote_type: text("remoteType"),
+        });
+    }
+    reports.map(|report| report.expect("the loop ends with both"))
+}
+
 #[track_caller]
 fn next_event(events: &Receiver<(usize, Value)>, deadline: std::time::Instant) -> (usize, Value) {
     events
@@ -236,6 +306,10 @@ fn spawn(place: &mut Command, script: &str, browser: Browser, rtc: &Value, offer
         "offers": offers,
         "rtc": rtc,
     });
+    spawn_with(place, script, &arguments)
+}
+
+fn spawn_with(place: &mut Command, script: &str, arguments: &Value) -> Script {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let child = place
         .env("TMPDIR", directory.path())
