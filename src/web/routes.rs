@@ -136,10 +136,10 @@ async fn perform(
             }
             Err(reply) => *reply,
         },
-        Route::PeerSocket => match upgrade::accept(options, host, &request, None) {
+        Route::PeerSocket => match upgrade::accept(options, host, request, None) {
             Ok(reply) => {
                 let params = Params::parse(request.uri().query().unwrap_or_default());
-                let upgrade = hyper::upgrade::on(&mut request);
+                let upgrade = hyper::upgrade::on(request);
                 service.set_upgrade(upgrade, Upgrade::PeerJs(params));
                 reply
             }
