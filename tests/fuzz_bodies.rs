@@ -15,6 +15,10 @@ use proptest::test_runner::{FileFailurePersistence, TestRunner};
 mod channel_data;
 #[path = "../fuzz/bodies/config_file.rs"]
 mod config_file;
+#[path = "../fuzz/bodies/peerjs_messages.rs"]
+mod peerjs_messages;
+#[path = "../fuzz/bodies/room_messages.rs"]
+mod room_messages;
 #[path = "../fuzz/bodies/room_token.rs"]
 mod room_token;
 #[path = "../fuzz/bodies/sniff.rs"]
@@ -52,6 +56,11 @@ fn config_file_takes_any_bytes() {
 }
 
 #[test]
+fn peerjs_messages_takes_any_bytes() {
+    feed("peerjs_messages", peerjs_messages::peerjs_messages);
+}
+
+#[test]
 fn turn_server_takes_any_bytes() {
     feed("turn_server", turn_server::turn_server);
 }
@@ -59,6 +68,11 @@ fn turn_server_takes_any_bytes() {
 #[test]
 fn room_token_takes_any_bytes() {
     feed("room_token", room_token::room_token);
+}
+
+#[test]
+fn room_messages_takes_any_bytes() {
+    feed("room_messages", room_messages::room_messages);
 }
 
 #[test]

@@ -4,7 +4,11 @@
 //! `curl` is the client where a request can be made with it; what no client would
 //! send is written byte by byte.
 
-#![expect(clippy::unwrap_used, reason = "an unreadable answer is a failed test")]
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "an unreadable answer is a failed test"
+)]
 
 mod answer;
 mod api;
