@@ -17,6 +17,8 @@ mod channel_data;
 mod config_file;
 #[path = "../fuzz/bodies/peerjs_messages.rs"]
 mod peerjs_messages;
+#[path = "../fuzz/bodies/room_messages.rs"]
+mod room_messages;
 #[path = "../fuzz/bodies/room_token.rs"]
 mod room_token;
 #[path = "../fuzz/bodies/sniff.rs"]
@@ -66,6 +68,11 @@ fn turn_server_takes_any_bytes() {
 #[test]
 fn room_token_takes_any_bytes() {
     feed("room_token", room_token::room_token);
+}
+
+#[test]
+fn room_messages_takes_any_bytes() {
+    feed("room_messages", room_messages::room_messages);
 }
 
 #[test]

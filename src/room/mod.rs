@@ -7,6 +7,7 @@
 mod code;
 mod event;
 mod gone;
+mod hello;
 pub mod limits;
 mod membership;
 mod moderation;
@@ -14,6 +15,7 @@ mod rate;
 mod relay;
 mod request;
 mod rooms;
+mod sending;
 mod session;
 mod sound;
 #[cfg(test)]
