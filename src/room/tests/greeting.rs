@@ -1,7 +1,5 @@
 //! `welcome` and `hello`, and what a connection is closed for.
 
-#![expect(clippy::unwrap_used, reason = "a missing field is a failed test")]
-
 use std::time::Duration;
 
 use serde_json::json;

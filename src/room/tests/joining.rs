@@ -1,7 +1,5 @@
 //! `join` and `leave`: who gets in, what they see, what is left.
 
-#![expect(clippy::unwrap_used, reason = "a missing field is a failed test")]
-
 use std::time::Duration;
 
 use serde_json::json;

@@ -1,7 +1,5 @@
 //! A lost socket, and what comes after.
 
-#![expect(clippy::unwrap_used, reason = "a missing field is a failed test")]
-
 use std::time::Duration;
 
 use serde_json::json;

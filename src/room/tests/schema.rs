@@ -1,8 +1,6 @@
 //! `docs/protocol.schema.json`: a judge of messages for all tests here, and what
 //! the schema and the page beside it have to agree on with the code.
 
-#![expect(clippy::unwrap_used, reason = "a broken schema is a failed test")]
-
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, OnceLock};
 
