@@ -15,6 +15,8 @@ use proptest::test_runner::{FileFailurePersistence, TestRunner};
 mod channel_data;
 #[path = "../fuzz/bodies/config_file.rs"]
 mod config_file;
+#[path = "../fuzz/bodies/peerjs_messages.rs"]
+mod peerjs_messages;
 #[path = "../fuzz/bodies/room_messages.rs"]
 mod room_messages;
 #[path = "../fuzz/bodies/room_token.rs"]
@@ -51,6 +53,11 @@ fn sniff_takes_any_bytes() {
 #[test]
 fn config_file_takes_any_bytes() {
     feed("config_file", config_file::config_file);
+}
+
+#[test]
+fn peerjs_messages_takes_any_bytes() {
+    feed("peerjs_messages", peerjs_messages::peerjs_messages);
 }
 
 #[test]

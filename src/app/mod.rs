@@ -7,6 +7,7 @@
 mod addresses;
 mod build;
 mod clients;
+mod memory;
 mod supervise;
 
 use std::collections::BTreeMap;
@@ -85,6 +86,7 @@ pub fn run(
     )?;
     redact::set(settings.config.log.addresses);
     raise_descriptor_limit();
+    memory::use_small_pages();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
         .thread_name("control")

@@ -114,14 +114,9 @@ impl Mailboxes {
             return None;
         }
         let (_, pair) = self.deadlines.pop_first()?;
-        let mailbox = self
-            .by_receiver
-            .get_mut(&pair.to)
-            .expect("a deadline goes with its mailbox");
-        let letters = mailbox
-            .by_sender
-            .remove(&pair.from)
-            .expect("a deadline goes with its letters");
+        // A deadline goes with its mailbox and its letters.
+        let mailbox = self.by_receiver.get_mut(&pair.to)?;
+        let letters = mailbox.by_sender.remove(&pair.from)?;
         mailbox.bytes -= letters.texts.iter().map(String::len).sum::<usize>();
         if mailbox.by_sender.is_empty() {
             self.by_receiver.remove(&pair.to);

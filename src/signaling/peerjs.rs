@@ -71,8 +71,10 @@ impl PeerJs {
         let outbox = Arc::new(Outbox::default());
         let connection = self.connect(&outbox, &params);
         debug!(client = %Redacted(client.address), ?connection, "PeerJS WebSocket opened");
+        drop(params); // nobody needs its secrets for hours
         let receive = |text: &str| {
-            self.turn(|broker, now| broker.handle_message(now, connection, peerjs::parse(text)));
+            let request = peerjs::parse(text);
+            self.turn(|broker, now| broker.handle_message(now, connection, request));
         };
         let end = socket::run(io, SOCKET, &outbox, receive).await;
         self.lock().connections.remove(&connection);

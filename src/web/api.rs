@@ -8,7 +8,9 @@ use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 
-use crate::auth::{ANY_ROOM, Claims, Grants, TokenError, is_room_name};
+use crate::auth::{
+    ANY_ROOM, Claims, Grants, MAX_IDENTITY_LEN, MAX_NAME_LEN, TokenError, is_room_name,
+};
 use crate::secret::Secret;
 use crate::unix_time::UnixTime;
 
@@ -84,6 +86,16 @@ fn claims(body: &[u8], now: UnixTime) -> Result<Claims, String> {
     if !(1..=MAX_TTL).contains(&ttl) {
         return Err("ttl is seconds, from 1 to 31536000".to_owned());
     }
+    if !asked.identity.as_deref().is_none_or(is_identity) {
+        return Err(format!(
+            "identity has 1 to {MAX_IDENTITY_LEN} bytes and no control characters"
+        ));
+    }
+    if !asked.name.as_deref().is_none_or(is_shown_name) {
+        return Err(format!(
+            "name has 1 to {MAX_NAME_LEN} characters and no control characters"
+        ));
+    }
     let grants = asked
         .grants
         .as_deref()
@@ -106,6 +118,15 @@ fn grants(names: &[String]) -> Result<Grants, String> {
         return Err(format!("{unknown:?} is no grant: known are {known}"));
     }
     Ok(Grants::of_names(names.iter().map(String::as_str)))
+}
+
+fn is_identity(text: &str) -> bool {
+    (1..=MAX_IDENTITY_LEN).contains(&text.len()) && !text.contains(char::is_control)
+}
+
+fn is_shown_name(text: &str) -> bool {
+    let is_short = text.chars().count() <= MAX_NAME_LEN;
+    !text.trim().is_empty() && is_short && !text.contains(char::is_control)
 }
 
 /// Compares with every secret, in a time that tells nothing.

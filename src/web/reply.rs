@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::body::Body as _;
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
@@ -27,6 +28,15 @@ pub(super) fn empty(status: StatusCode) -> Reply {
     let mut reply = Response::new(Full::default());
     *reply.status_mut() = status;
     reply
+}
+
+/// Makes an answer to GET one to HEAD (RFC 9110 section 9.3.2): the length stays.
+pub(super) fn leave_body_out(reply: &mut Reply) {
+    let len = reply.body().size_hint().lower();
+    if len > 0 {
+        reply.headers_mut().insert(CONTENT_LENGTH, len.into());
+        *reply.body_mut() = Full::default();
+    }
 }
 
 /// Answers OPTIONS (RFC 9110 section 9.3.7).

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{HeaderValue, RETRY_AFTER};
+use hyper::header::{EXPECT, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, StatusCode};
 use tokio::time::timeout;
 
@@ -97,23 +97,26 @@ impl Route {
 }
 
 /// Answers a request.
-pub(super) async fn answer(service: &Service, request: Request<Incoming>) -> (Route, Reply) {
+pub(super) async fn answer(service: &Service, mut request: Request<Incoming>) -> (Route, Reply) {
     let options = service.options();
     let route = Route::of(request.uri().path());
     let host = Host::of(&request);
-    let known = host.as_ref().ok().and_then(Option::as_ref).cloned();
-    let known = known.as_ref();
+    let known = host.as_ref().ok().and_then(Option::as_ref);
     let mut reply = if !service.admits(clock::now()) {
         too_many()
     } else if host.is_err() {
         let detail = "the request names no host, several, or something that is none";
         problem(StatusCode::BAD_REQUEST, detail)
     } else if service.is_tls() {
-        perform(service, &options, &route, known, request).await
+        perform(service, &options, &route, known, &mut request).await
     } else {
         redirect::to_https(&options, known, request.uri())
     };
     headers::secure(&mut reply, &options, known, service.is_tls());
+    if request.method() == Method::HEAD {
+        reply::leave_body_out(&mut reply);
+    }
+    discard_body(&mut request).await;
     (route, reply)
 }
 
@@ -122,21 +125,21 @@ async fn perform(
     options: &Options,
     route: &Route,
     host: Option<&Host>,
-    mut request: Request<Incoming>,
+    request: &mut Request<Incoming>,
 ) -> Reply {
     match route {
-        Route::Socket => match upgrade::accept(options, host, &request, Some(SUBPROTOCOL)) {
+        Route::Socket => match upgrade::accept(options, host, request, Some(SUBPROTOCOL)) {
             Ok(reply) => {
-                let upgrade = hyper::upgrade::on(&mut request);
+                let upgrade = hyper::upgrade::on(request);
                 service.set_upgrade(upgrade, Upgrade::Signaling);
                 reply
             }
             Err(reply) => *reply,
         },
-        Route::PeerSocket => match upgrade::accept(options, host, &request, None) {
+        Route::PeerSocket => match upgrade::accept(options, host, request, None) {
             Ok(reply) => {
                 let params = Params::parse(request.uri().query().unwrap_or_default());
-                let upgrade = hyper::upgrade::on(&mut request);
+                let upgrade = hyper::upgrade::on(request);
                 service.set_upgrade(upgrade, Upgrade::PeerJs(params));
                 reply
             }
@@ -165,10 +168,10 @@ async fn perform(
             headers::allow_listed(&mut reply, options, &asked);
             reply
         }
-        Route::Page(name) => file(name, &request),
-        Route::Asset(name) => file(name, &request),
+        Route::Page(name) => file(name, request),
+        Route::Asset(name) => file(name, request),
         Route::Client(name) => {
-            let mut reply = file(name, &request);
+            let mut reply = file(name, request);
             headers::allow_all(&mut reply);
             reply
         }
@@ -177,7 +180,7 @@ async fn perform(
     }
 }
 
-async fn turn_credentials(options: &Options, request: Request<Incoming>) -> Reply {
+async fn turn_credentials(options: &Options, request: &mut Request<Incoming>) -> Reply {
     let mut asked = request.uri().query().unwrap_or_default().to_owned();
     match *request.method() {
         Method::GET => {}
@@ -192,7 +195,7 @@ async fn turn_credentials(options: &Options, request: Request<Incoming>) -> Repl
     credentials::issue(&options.turn, &asked, clock::unix_now())
 }
 
-async fn tokens(options: &Options, host: Option<&Host>, request: Request<Incoming>) -> Reply {
+async fn tokens(options: &Options, host: Option<&Host>, request: &mut Request<Incoming>) -> Reply {
     match *request.method() {
         Method::POST => {}
         Method::OPTIONS => return headers::preflight("POST, OPTIONS"),
@@ -215,7 +218,6 @@ fn file(name: &str, request: &Request<Incoming>) -> Reply {
         return missing_page();
     };
     match *request.method() {
-        // Hyper leaves the body of an answer to HEAD out and keeps its length.
         Method::GET | Method::HEAD => reply,
         Method::OPTIONS => reply::options(OF_FILES),
         _ => wrong_method(OF_FILES),
@@ -227,8 +229,8 @@ fn missing_page() -> Reply {
         .unwrap_or_else(|| problem(StatusCode::NOT_FOUND, NOTHING))
 }
 
-async fn body(request: Request<Incoming>) -> Result<Bytes, Refused> {
-    let body = request.into_body();
+async fn body(request: &mut Request<Incoming>) -> Result<Bytes, Refused> {
+    let body = request.body_mut();
     let too_large = || problem(StatusCode::PAYLOAD_TOO_LARGE, "a body is at most 64 KiB");
     if body.size_hint().lower() > MAX_BODY as u64 {
         return Err(too_large().into());
@@ -242,6 +244,17 @@ async fn body(request: Request<Incoming>) -> Result<Bytes, Refused> {
             Err(problem(StatusCode::REQUEST_TIMEOUT, detail).into())
         }
     }
+}
+
+/// Reads what nobody asked for: many clients miss an answer that comes while they
+/// still write. Whoever waits to be asked for it does not write.
+async fn discard_body(request: &mut Request<Incoming>) {
+    if request.body().is_end_stream() || request.headers().contains_key(EXPECT) {
+        return;
+    }
+    let mut body = Limited::new(request.body_mut(), MAX_DISCARDED);
+    let all = async { while let Some(Ok(_)) = body.frame().await {} };
+    let _ = timeout(DISCARD_TIMEOUT, all).await;
 }
 
 fn too_many() -> Reply {
@@ -262,6 +275,10 @@ const NOTHING: &str = "there is nothing at this path";
 const MAX_BODY: usize = 64 << 10;
 
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+const MAX_DISCARDED: usize = 1 << 20;
+
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

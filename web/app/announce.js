@@ -40,7 +40,7 @@ export function dismiss(key) {
  * @param {Key} key
  * @param {Values} [values]
  */
-export function read(key, values) {
+function read(key, values) {
   const line = document.createElement("span");
   line.textContent = text(key, values);
   announcer.replaceChildren(line);

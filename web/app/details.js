@@ -7,7 +7,7 @@ import { currentLanguage, say } from "./i18n.js";
 /** @typedef {import("/client.js").PeerStats} PeerStats */
 /** @typedef {import("./i18n.js").Key} Key */
 /** @typedef {import("./i18n.js").Values} Values */
-/** @typedef {[Key] | [Key, Values] | string} Shown A text, or what is shown as it is. */
+/** @typedef {[key: Key, values?: Values] | string} Shown A text, or what is shown as it is. */
 
 const EVERY_MS = 1000;
 

@@ -5,6 +5,7 @@ import { strings } from "./strings.js";
 import { recall, remember } from "./memory.js";
 
 /** @typedef {import("./strings.js").Key} Key */
+/** @typedef {import("./strings.js").Text} Text */
 /** @typedef {Record<string, string | number>} Values */
 
 /** The values for {placeholders}, of elements that have some. @type {WeakMap<Element, Values>} */
@@ -22,7 +23,7 @@ export const currentLanguage = () => language;
  * @returns {string}
  */
 export function text(key, values = {}) {
-  const entry = /** @type {Record<string, any>} */ (strings)[language][key];
+  const entry = texts()[key];
   const form = typeof entry === "string" ? entry : pluralForm(entry, Number(values.n));
   return form.replace(/\{(\w+)\}/g, (whole, name) => isolated(String(values[name] ?? whole)));
 }
@@ -71,8 +72,8 @@ function languageSwitch() {
   const select = document.createElement("select");
   select.dataset.testid = "language";
   label(select, "choose_language");
-  for (const [tag, texts] of Object.entries(strings)) {
-    const option = new Option(texts.language, tag, false, tag === language);
+  for (const [tag, { language: name }] of Object.entries(strings)) {
+    const option = new Option(String(name), tag, false, tag === language);
     option.lang = tag;
     select.append(option);
   }
@@ -113,7 +114,12 @@ function isolated(value) {
     : value;
 }
 
-/** @param {Record<string, string>} forms @param {number} n */
+/** @returns {Record<Key, Text>} */
+function texts() {
+  return strings[/** @type {keyof typeof strings} */ (language)];
+}
+
+/** @param {Exclude<Text, string>} forms @param {number} n */
 function pluralForm(forms, n) {
   return forms[new Intl.PluralRules(language).select(n)] ?? forms.other;
 }

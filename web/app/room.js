@@ -162,10 +162,15 @@ class RoomApp {
       showBanner("reconnecting");
       this.#patience = setTimeout(() => showBanner("stopped_text"), STOPPED_MS);
     }
-    if (state === "closed") this.#end(noticeFor(reason ?? ""), this.#reason(reason));
+    // Else it is the page that goes, and comes back when it is loaded anew.
+    if (state === "closed" && reason !== "closed") this.#end(noticeFor(reason ?? ""), this.#reason(reason));
   }
 
-  /** What there is to say about an end: a moderator's words, or an error code. @param {string | null} code */
+  /**
+   * What there is to say about an end: a moderator's words, or an error code.
+   * @param {string | null} code
+   * @returns {Values}
+   */
   #reason(code) {
     if (code !== "kicked") return { reason: code ?? "" };
     return this.#kickReason ? { reason: this.#kickReason } : {};
@@ -177,8 +182,8 @@ class RoomApp {
 
   /** @param {Call} call @param {import("/client.js").CallError} error @param {boolean} waited */
   #refused(call, error, waited) {
-    // Whatever closed the call has been shown.
-    if (this.#call !== call) return;
+    // Whatever closed the call has been shown, or the page goes.
+    if (this.#call !== call || error.code === "closed") return;
     if (error.code === "room_full") return this.#end(waited ? "queue_full" : "full");
     this.#end(noticeFor(error.code), error.code === "kicked" ? {} : { reason: error.message });
   }

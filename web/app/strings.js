@@ -24,7 +24,6 @@ const en = {
   start_anywhere: "Behind a strict firewall or in a hotel, the built-in relay carries the call, on the port that web pages use.",
   footer: "This server runs turnstone, a relay and meeting place for calls in the browser.",
   choose_language: "Language",
-  needs_script: "These pages need JavaScript.",
 
   // Page not found
   missing_title: "Nothing is here",
@@ -37,13 +36,11 @@ const en = {
   name: "Your name",
   name_placeholder: "What the others call you",
   name_needed: "Write a name, so that the others know who you are.",
-  guest: "Guest",
   camera: "Camera",
   microphone: "Microphone",
   speaker: "Speaker",
   no_device: "None found",
   device_numbered: "{kind} {n}",
-  default_device: "System default",
   preview: "Your camera picture",
   camera_is_off: "Camera is off",
   camera_starting: "Camera is starting…",
@@ -77,7 +74,6 @@ const en = {
   people: "People",
   more: "More",
   leave: "Leave the call",
-  leave_short: "Leave",
   copy_link: "Copy link",
   copied: "Link copied. Send it to whoever should come.",
   copy_failed: "Could not copy. The link: {link}",
@@ -88,7 +84,6 @@ const en = {
   controls: "Call controls",
   stage: "People in the call",
   tile_label: "{name}",
-  tile_muted: "{name}, microphone off",
   tile_screen: "Screen of {name}",
   muted_icon: "Microphone off",
   away: "Connection lost, trying to come back…",
@@ -109,7 +104,6 @@ const en = {
   chat_older: "Older messages were removed from this list.",
   chat_said: "{name} wrote: {text}",
   chat_too_long: "Too long: {n} of {max} bytes.",
-  new_messages: "New messages",
 
   // People
   moderator: "Moderator",
@@ -137,7 +131,6 @@ const en = {
   // Devices and connection details
   settings: "Devices",
   devices_title: "Camera, microphone and speaker",
-  done: "Done",
   device_failed: "This device cannot be used. The earlier one stays in use.",
   details: "Connection details",
   details_text: "How sound and picture travel between you and each person, measured every second.",
@@ -152,13 +145,10 @@ const en = {
   loss: "Loss, received",
   incoming: "Receiving",
   outgoing: "Sending",
-  picture: "Picture",
-  encryption: "Encryption",
   ms: "{n} ms",
   percent: "{n} %",
   kbps: "{n} kbit/s",
   mbps: "{n} Mbit/s",
-  picture_value: "{width} × {height}, {fps} per second",
   unknown_value: "–",
   state: "State",
   state_new: "starting",
@@ -183,10 +173,7 @@ const en = {
 
   // States
   reconnecting: "Connection to the server lost. Reconnecting…",
-  reconnecting_hint: "The call itself may go on meanwhile.",
-  restarting: "The server is restarting. You will be back in a moment.",
   back: "Connected again.",
-  retry_now: "Try now",
   waiting_title: "The room is full",
   waiting_text: "You are in the queue and come in as soon as somebody leaves. Keep this page open.",
   waiting_position: { one: "You are next.", other: "Place {n} in the queue." },
@@ -207,7 +194,6 @@ const en = {
   wrong_room_text: "Check the link, or ask whoever invited you for one to this room.",
   replaced_title: "The call goes on elsewhere",
   replaced_text: "This call was opened in another tab or on another device, which took your place.",
-  replaced_here: "Take it back here",
   server_full_title: "The server is busy",
   server_full_text: "It takes no more calls at the moment. Try again in a minute.",
   unreachable_title: "The server cannot be reached",
@@ -226,7 +212,7 @@ const en = {
   unsupported_text: "It lacks WebRTC. Use a current Firefox, Chrome, Edge or Safari.",
 };
 
-/** @type {typeof en} */
+/** @type {Record<Key, Text>} */
 const ko = {
   language: "한국어",
   dir: "ltr",
@@ -248,7 +234,6 @@ const ko = {
   start_anywhere: "방화벽이 엄격한 곳이나 호텔에서도 내장된 중계 서버가 웹과 같은 포트로 통화를 이어 줍니다.",
   footer: "이 서버는 브라우저 통화를 위한 중계 서버이자 만남의 장소인 turnstone으로 운영됩니다.",
   choose_language: "언어",
-  needs_script: "이 페이지를 보려면 JavaScript가 필요합니다.",
 
   missing_title: "페이지를 찾을 수 없습니다",
   missing_text: "주소가 잘못되었거나 페이지가 옮겨졌을 수 있습니다. 방 주소는 /r/ 뒤에 방 이름을 붙인 것입니다.",
@@ -259,13 +244,11 @@ const ko = {
   name: "이름",
   name_placeholder: "다른 참가자에게 보일 이름",
   name_needed: "다른 참가자가 알아볼 수 있도록 이름을 입력하세요.",
-  guest: "손님",
   camera: "카메라",
   microphone: "마이크",
   speaker: "스피커",
   no_device: "찾을 수 없음",
   device_numbered: "{kind} {n}",
-  default_device: "시스템 기본값",
   preview: "내 카메라 화면",
   camera_is_off: "카메라가 꺼져 있습니다",
   camera_starting: "카메라를 켜는 중…",
@@ -298,7 +281,6 @@ const ko = {
   people: "참가자",
   more: "더 보기",
   leave: "통화 나가기",
-  leave_short: "나가기",
   copy_link: "링크 복사",
   copied: "링크를 복사했습니다. 초대할 사람에게 보내세요.",
   copy_failed: "복사하지 못했습니다. 링크: {link}",
@@ -309,7 +291,6 @@ const ko = {
   controls: "통화 조작",
   stage: "통화 중인 참가자",
   tile_label: "{name}",
-  tile_muted: "{name}, 마이크 꺼짐",
   tile_screen: "{name} 님의 화면",
   muted_icon: "마이크 꺼짐",
   away: "연결이 끊겨 다시 연결하는 중…",
@@ -329,7 +310,6 @@ const ko = {
   chat_older: "오래된 메시지는 목록에서 지워졌습니다.",
   chat_said: "{name} 님의 메시지: {text}",
   chat_too_long: "너무 깁니다. {max}바이트 중 {n}바이트.",
-  new_messages: "새 메시지",
 
   moderator: "진행자",
   people_mute: "{name} 님 마이크 끄기",
@@ -355,7 +335,6 @@ const ko = {
 
   settings: "장치",
   devices_title: "카메라, 마이크, 스피커",
-  done: "완료",
   device_failed: "이 장치를 사용할 수 없습니다. 이전 장치를 계속 사용합니다.",
   details: "연결 정보",
   details_text: "나와 각 참가자 사이에서 소리와 영상이 어떻게 오가는지 1초마다 측정합니다.",
@@ -370,13 +349,10 @@ const ko = {
   loss: "수신 손실",
   incoming: "수신",
   outgoing: "송신",
-  picture: "영상",
-  encryption: "암호화",
   ms: "{n} ms",
   percent: "{n} %",
   kbps: "{n} kbit/s",
   mbps: "{n} Mbit/s",
-  picture_value: "{width} × {height}, 초당 {fps}장",
   unknown_value: "–",
   state: "상태",
   state_new: "시작",
@@ -399,10 +375,7 @@ const ko = {
   key_esc_name: "Esc",
 
   reconnecting: "서버와 연결이 끊겼습니다. 다시 연결하는 중…",
-  reconnecting_hint: "그동안 통화는 계속될 수 있습니다.",
-  restarting: "서버가 다시 시작되고 있습니다. 곧 다시 연결됩니다.",
   back: "다시 연결되었습니다.",
-  retry_now: "지금 시도",
   waiting_title: "방이 가득 찼습니다",
   waiting_text: "대기 중입니다. 누군가 나가면 바로 들어갑니다. 이 페이지를 열어 두세요.",
   waiting_position: { other: "대기 순서: {n}번째" },
@@ -423,7 +396,6 @@ const ko = {
   wrong_room_text: "링크를 확인하거나, 초대한 사람에게 이 방의 링크를 요청하세요.",
   replaced_title: "통화가 다른 곳에서 이어지고 있습니다",
   replaced_text: "다른 탭이나 다른 기기에서 이 통화를 열어 그쪽으로 옮겨졌습니다.",
-  replaced_here: "여기로 다시 가져오기",
   server_full_title: "서버가 붐빕니다",
   server_full_text: "지금은 더 이상 통화를 받을 수 없습니다. 잠시 뒤 다시 시도하세요.",
   unreachable_title: "서버에 연결할 수 없습니다",
@@ -443,6 +415,7 @@ const ko = {
 };
 
 /** @typedef {keyof typeof en} Key */
+/** @typedef {string | {zero?: string, one?: string, two?: string, few?: string, many?: string, other: string}} Text */
 
 /** Languages by their tag (BCP 47); the first is used when the browser asks for none of them. */
-export const strings = { en, ko };
+export const strings = { en: /** @type {Record<Key, Text>} */ (en), ko };

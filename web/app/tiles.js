@@ -233,7 +233,8 @@ class Tile {
 
   /** @param {Shown["link"]} link */
   #showState(link) {
-    if (link === "") return this.#state.replaceChildren();
+    this.#state.hidden = link === "";
+    if (link === "") return;
     const line = document.createElement("span");
     say(line, link === "away" ? "away" : link === "failed" ? "peer_failed" : "peer_connecting");
     this.#state.replaceChildren(line);
