@@ -217,7 +217,7 @@ impl World {
     /// Everybody goes, and nothing is left.
     fn run_out(&mut self) {
         for who in 0..CLIENTS {
-            self.disconnect(who, who % 2 == 0);
+            self.disconnect(who, who.is_multiple_of(2));
             self.carry_out();
         }
         self.now += limits::RESUME;

@@ -194,3 +194,6 @@ const SOCKET: socket::Limits = socket::Limits {
         idle: CloseCode::Silent.number(),
     },
 };
+
+#[cfg(test)]
+mod tests;

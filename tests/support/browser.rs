@@ -5,7 +5,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -104,12 +104,8 @@ pub(crate) fn rtc_configuration(policy: &str, urls: &[String], account: &Account
 pub(crate) fn connect_in_one_page(browser: Browser, rtc: &Value) -> [EndReport; 2] {
     browser.require();
     let mut script = spawn(&mut Command::new(node()), "relay.mjs", browser, rtc, false);
-    let mut answer = String::new();
-    // The script ends itself at the limit, which ends this line.
-    let read = BufReader::new(script.child.stdout.take().expect("piped")).read_line(&mut answer);
-    read.expect("the script writes UTF-8");
-    let answer: Value = serde_json::from_str(&answer)
-        .unwrap_or_else(|_| panic!("no result; the reason is above, on standard error"));
+    let mut output = BufReader::new(script.child.stdout.take().expect("piped"));
+    let answer = read_line(&mut output);
     [0, 1].map(|end| EndReport::parse(&answer["ends"][end]))
 }
 
@@ -267,6 +263,55 @@ pub(crate) fn meet(places: [(&mut Command, Browser); 2], url: &str) -> [PersonRe
         });
     }
     reports.map(|report| report.expect("the loop ends with both"))
+}
+
+/// Two pages of another web site with the PeerJS client of npm.
+pub(crate) struct PeerJsPages {
+    script: Script,
+    output: BufReader<ChildStdout>,
+    origin: String,
+}
+
+impl PeerJsPages {
+    /// Opens the web site, whose origin the server has to know; the pages come later.
+    #[track_caller]
+    pub(crate) fn open() -> Self {
+        Browser::Chromium.require();
+        let arguments = json!({"seconds": LIMIT.as_secs()});
+        let mut script = spawn_with(&mut Command::new(node()), "peerjs.mjs", &arguments);
+        let mut output = BufReader::new(script.child.stdout.take().expect("piped"));
+        let origin = read_line(&mut output)["origin"].as_str().map(str::to_owned);
+        Self {
+            script,
+            output,
+            origin: origin.expect("the script names its site"),
+        }
+    }
+
+    /// The origin of the pages.
+    pub(crate) fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Takes the steps with this name in the script, and returns what was seen.
+    #[track_caller]
+    pub(crate) fn run(mut self, steps: &str, options: &Value) -> Value {
+        let input = self.script.child.stdin.as_mut().expect("piped");
+        let message = json!({"steps": steps, "options": options});
+        writeln!(input, "{message}").expect("the script reads");
+        read_line(&mut self.output)["result"].take()
+    }
+}
+
+/// Reads one line of a script, which ends itself at the limit and with it this line.
+#[track_caller]
+fn read_line(output: &mut impl BufRead) -> Value {
+    let mut line = String::new();
+    output
+        .read_line(&mut line)
+        .expect("the script writes UTF-8");
+    serde_json::from_str(&line)
+        .unwrap_or_else(|_| panic!("no result; the reason is above, on standard error"))
 }
 
 #[track_caller]

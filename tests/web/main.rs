@@ -14,6 +14,7 @@ mod answer;
 mod api;
 mod bad_input;
 mod pages;
+mod peerjs;
 mod raw;
 mod redirect;
 mod stop;

@@ -161,7 +161,10 @@ pub fn connects(generator: &mut Generator) -> String {
                     generator.send_close(place);
                 }
                 Event::Relayed(_) | Event::Other => {}
-                Event::Refused(what) => generator.note(&what),
+                Event::Refused(what) => {
+                    generator.note(&what);
+                    generator.send_close(place);
+                }
                 Event::Closed(what) => {
                     if is_over[place] {
                         cycles.done += 1;
