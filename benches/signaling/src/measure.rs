@@ -53,13 +53,12 @@ impl Usage {
 
 /// Delays in nanoseconds.
 #[derive(Default)]
-pub struct Delays(Vec<u32>);
+pub struct Delays(Vec<u64>);
 
 impl Delays {
     /// Adds what lies between two times.
     pub fn add(&mut self, from: u64, to: u64) {
-        let delay = to.saturating_sub(from);
-        self.0.push(u32::try_from(delay).unwrap_or(u32::MAX));
+        self.0.push(to.saturating_sub(from));
     }
 
     /// Returns `parts`, each from 0 to 1, of the delays in microseconds.
@@ -70,7 +69,7 @@ impl Delays {
                 return 0.0;
             };
             let at = ((self.0.len() as f64 * part) as usize).min(last);
-            f64::from(self.0[at]) / 1000.0
+            self.0[at] as f64 / 1000.0
         })
     }
 }
