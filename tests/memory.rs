@@ -1,5 +1,6 @@
 //! Strangers cost no memory: a flood of unauthenticated Allocate requests from
-//! distinct addresses leaves the process where it was.
+//! distinct addresses leaves the process where it was. And no huge pages, which
+//! stop a thread for milliseconds when they are touched first.
 
 #[allow(
     dead_code,
@@ -52,6 +53,17 @@ fn a_hundred_thousand_strangers_cost_no_memory() {
             "{before} bytes before, {after} bytes after"
         );
     }
+}
+
+#[test]
+fn memory_is_backed_with_small_pages() {
+    let Some(mut server) = Server::requires_own_server(TestConfig::standard()) else {
+        return;
+    };
+    let path = format!("/proc/{}/status", server.process().id());
+    let status = std::fs::read_to_string(path).expect("the process is alive");
+    let setting = status.lines().find(|line| line.starts_with("THP_enabled:"));
+    assert_eq!(setting, Some("THP_enabled:\t0"));
 }
 
 /// Sends one Allocate request from each of these strangers, no faster than the

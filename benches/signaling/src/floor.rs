@@ -44,7 +44,10 @@ async fn accept(listen: SocketAddrV4, acceptor: TlsAcceptor) -> io::Result<()> {
     }
 }
 
-#[expect(clippy::result_large_err, reason = "the library asks for such a callback")]
+#[expect(
+    clippy::result_large_err,
+    reason = "the library asks for such a callback"
+)]
 async fn serve_one(tcp: TcpStream, acceptor: TlsAcceptor, waiting: Waiting) -> io::Result<()> {
     tcp.set_nodelay(true)?;
     let tls = acceptor.accept(tcp).await?;
