@@ -71,7 +71,7 @@ export interface Peer extends Person {
 
 export interface Call extends EventTarget {
   readonly state: CallState;
-  /** Why it is closed: `closed`, `kicked`, `replaced`, or the code of the error that ended it. */
+  /** Why it is closed: `closed` by us, `kicked`, `replaced`, or the code of the error that ended it. */
   readonly reason: string | null;
   /** The room we are in. */
   readonly room: string | null;
@@ -143,7 +143,7 @@ export interface PeerStats {
   path: "direct" | "relay";
   /** How our end travels: to the TURN server where it uses one, else to the peer. */
   protocol: "udp" | "tcp" | "tls";
-  /** Round trip in milliseconds; null before the first. */
+  /** Round trip in milliseconds; null before it was measured. */
   rtt: number | null;
   /** The part of their packets that did not arrive here, 0 to 1. */
   loss: number;
@@ -175,11 +175,11 @@ export interface CallEvents {
   published: Event & { source: Source; stream: MediaStream | null };
   /** Someone spoke, ourselves too. `at` is milliseconds since 1970; `to` is there when it was for one person. */
   chat: Event & { from: Person; text: string; at: number; to?: Person };
-  /** A moderator (null when gone) muted us, which is already done, or sent us out; or the room's lock changed. */
+  /** A moderator muted us, which is already done, or sent us out; or the room's lock changed. */
   moderated: Event &
     (
-      | { action: "mute"; by: Person | null; kind: Kind }
-      | { action: "kick"; by: Person | null; reason: string | null }
+      | { action: "mute"; by: Person; kind: Kind }
+      | { action: "kick"; by: Person; reason: string | null }
       | { action: "lock" | "unlock" }
     );
   /** Something failed that no promise of the app's tells of. The call goes on unless `state` says otherwise. */
@@ -188,7 +188,7 @@ export interface CallEvents {
 
 /** A request that was refused. */
 export class CallError extends Error {
-  /** One of the error codes of the protocol, or `closed`, `busy` (too much is waiting to be sent), `not_connected`. */
+  /** An error code of the protocol; `closed`, `kicked` or `replaced` when the call is over; `busy` when 512 requests wait. */
   readonly code: string;
   /** After how many milliseconds it may be tried again, where the server says so. */
   readonly retryAfter: number | null;

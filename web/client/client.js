@@ -1,20 +1,18 @@
-// The browser client of turnstone.v1. client.d.ts says what an app may rely on, docs/protocol.md what goes over
-// the wire. A part is a function that returns its public members: `connect` a call, `openLink` its session with
-// the server over as many WebSockets as it takes, `openMesh` its media, `openPair` what is between us and one
-// peer over as many RTCPeerConnections as it takes, `negotiate` the talk about one of them.
+// The browser client of turnstone.v1: client.d.ts is what an app may rely on, docs/protocol.md the wire.
+// A part is a function that returns its public members: `connect` a call, `openLink` its session, over as many
+// WebSockets as it takes, `openMesh` its media, with an `openPair` a peer.
 
-/** @import { Call, JoinOptions, PeerStats, Source, connect as Connect } from "./client.d.ts" */
+/** @import { Call, connect as Connect } from "./client.d.ts" */
 
-const SOURCES = ["camera", "screen"];
 const KINDS = ["audio", "video"];
+const SLOTS = ["camera", "screen"].flatMap((source) => KINDS.map((kind) => ({ source, kind, name: source + kind })));
 
 /** Errors about a peer, or a place, that is just gone. */
-const HARMLESS = ["no_such_peer", "stale_generation", "not_joined", "session_gone", "closed"];
+const HARMLESS = ["no_such_peer", "stale_generation", "not_joined", "session_gone"];
 
 export class CallError extends Error {
   name = "CallError";
 
-  /** @param {string} code @param {string} message @param {number | null} [retryAfter] */
   constructor(code, message, retryAfter = null) {
     super(message);
     this.code = code;
@@ -27,16 +25,14 @@ export class CallError extends Error {
 /** @type {typeof Connect} */
 export function connect({ url = "/ws", token, configuration } = {}) {
   const address = new URL(url, import.meta.url).href.replace(/^http/, "ws");
-  /** @type {Record<Source, MediaStream | null>} */
-  const published = { camera: null, screen: null };
-  // What the others see our tracks in. The ids stay, whatever is published, so the state can name them.
+  const published = /** @type {any} */ ({ camera: null, screen: null });
+  // What the others see our tracks in: the state names these ids, whatever is published.
   const carriers = { camera: new MediaStream(), screen: new MediaStream() };
   const isOn = { audio: true, video: true };
-  const listening = new AbortController();
-  /** @type {JoinOptions} */
-  let self = {};
+  const open = new AbortController();
+  let self = /** @type {any} */ ({});
   let told = ""; // The state that the others know.
-  let session, media;
+  let session, media, isEntering;
 
   /** @satisfies {Omit<Call, keyof EventTarget>} */
   const members = {
@@ -56,10 +52,12 @@ export function connect({ url = "/ws", token, configuration } = {}) {
     },
 
     async leave() {
-      await link.request({ t: "leave" }).catch((error) => HARMLESS.includes(error.code) || Promise.reject(error));
-      link.endSession(new CallError("not_joined", "the room was left"));
+      const answer = link.request({ t: "leave" });
       leaveRoom();
-      enter("connected");
+      await answer.catch(report);
+      link.endSession("not_joined");
+      leaveRoom(); // We may have been let in meanwhile.
+      if (call.state === "waiting") enter("connected");
     },
 
     close: () => end("closed"),
@@ -84,12 +82,13 @@ export function connect({ url = "/ws", token, configuration } = {}) {
       isOn[kind] = on;
       const track = trackOf(published.camera, kind);
       if (track) track.enabled = on;
-      tell().catch(report);
+      announce();
     },
 
     async set({ name = self.name, state = self.state ?? {} }) {
       self = { ...self, name, state: checked(state) };
-      await tell(name);
+      told = "";
+      await tell();
     },
 
     chat: (text, to) => link.request({ t: "chat", text, to: idOf(to) }),
@@ -106,20 +105,23 @@ export function connect({ url = "/ws", token, configuration } = {}) {
   const call = /** @type {any} */ (Object.assign(new EventTarget(), members));
 
   const emit = (type, detail) => call.dispatchEvent(Object.assign(new Event(type), detail));
-  const report = (error) => HARMLESS.includes(error.code) || emit("error", { error });
+  const report = (error) => call.state === "closed" || HARMLESS.includes(error.code) || emit("error", { error });
+  const announce = () => tell().catch(report);
+  const person = (id) => (id === call.me.id ? call.me : call.peers.get(id));
+  const signal = (message) => media.handle(message);
 
   const handlers = {
     joined,
     waiting: ({ position }) => enter("waiting", { position }),
     peer_joined: ({ peer }) => addPeer(new Member(peer), false),
     peer_left: ({ peer, reason }) => removePeer(peer, reason),
-    peer_updated: ({ peer, ...changes }) => update(peer, changes),
+    peer_updated: ({ t, seq, peer, ...changes }) => update(peer, changes),
     peer_away: ({ peer }) => update(peer, { away: true }),
     peer_back: ({ peer }) => update(peer, { away: false }),
     offer: signal,
     answer: signal,
     ice: signal,
-    ice_servers: ({ ice_servers }) => media?.refresh(ice_servers),
+    ice_servers: ({ ice_servers }) => media.refresh(ice_servers),
     chat: ({ from, to, text, at }) => emit("chat", { from: person(from), to: to && person(to), text, at }),
     mute({ by, kind }) {
       call.enable(kind, false);
@@ -133,18 +135,41 @@ export function connect({ url = "/ws", token, configuration } = {}) {
   };
 
   const link = openLink(address, token, {
-    message: (message) => handlers[message.t]?.(message),
+    message(message) {
+      // After `leave` some are still on their way.
+      if (call.me || message.t === "joined" || message.t === "waiting") handlers[message.t]?.(message);
+    },
     ready(isResumed) {
       if (isResumed || !call.room) enter("connected");
-      // The session is gone. Its media may still flow, and goes on until we are in again.
-      else enterRoom(call.room, session).catch((error) => end(error.code));
+      // Its media may still flow, and does until we are in again.
+      else if (!isEntering) enterRoom(call.room, session).catch((error) => end(error.code));
     },
     lost: () => enter("reconnecting"),
     end,
     report,
   });
-  listen();
+
+  const whileOpen = { signal: open.signal };
+  addEventListener("online", networkChanged, whileOpen);
+  // Not in every browser, and it tells of speeds as well.
+  const { connection } = /** @type {any} */ (navigator);
+  let type = connection?.type;
+  connection?.addEventListener("change", () => type !== (type = connection.type) && networkChanged(), whileOpen);
+  addEventListener("pagehide", ({ persisted }) => {
+    // Not earlier: a tab is copied with its storage, and the copy would replace us.
+    if (session) storage()?.setItem(address + call.room, JSON.stringify(session));
+    if (!persisted) end("closed");
+  }, whileOpen);
+  addEventListener("pageshow", () => {
+    storage()?.removeItem(address + call.room);
+    link.wake();
+  }, whileOpen);
   return call;
+
+  function networkChanged() {
+    link.wake();
+    media?.restart();
+  }
 
   function enter(state, detail) {
     if (call.state === "closed" || (call.state === state && !detail)) return;
@@ -154,8 +179,8 @@ export function connect({ url = "/ws", token, configuration } = {}) {
 
   function end(reason) {
     if (call.state === "closed") return;
-    listening.abort();
-    link.close();
+    open.abort();
+    link.close(reason);
     leaveRoom();
     call.reason = reason;
     enter("closed");
@@ -164,7 +189,9 @@ export function connect({ url = "/ws", token, configuration } = {}) {
   async function enterRoom(room, replaces) {
     const state = wireState();
     told = JSON.stringify(state);
-    await link.request({ t: "join", room, mode: "mesh", replaces, ...self, state });
+    isEntering = true;
+    const join = { t: "join", room, mode: "mesh", replaces, ...self, state };
+    await link.request(join).finally(() => (isEntering = false));
   }
 
   function leaveRoom() {
@@ -178,20 +205,15 @@ export function connect({ url = "/ws", token, configuration } = {}) {
     media?.close();
     session = resume;
     Object.assign(call, { room, locked, me: new Member(you) });
-    // The seam for another way of moving media: `mode` chooses what returns the members of openMesh.
+    // The seam for an SFU: `mode` chooses what returns the members of openMesh.
     if (mode !== "mesh") return end("mode_unavailable");
-    const slots = () => (call.me?.grants.includes("publish") ? allSlots() : []);
     const { request, isReady } = link;
     media = openMesh({ ...configuration, iceServers }, { request, isReady, slots, emit, report });
     enter("connected");
-    const members = peers.map((facts) => new Member(facts));
-    emit("joined", { room, me: call.me, peers: members });
-    for (const member of members) addPeer(member, true);
-    tell().catch(report);
-  }
-
-  function signal(message) {
-    media?.handle(message);
+    peers = peers.map((facts) => new Member(facts));
+    emit("joined", { room, me: call.me, peers });
+    for (const peer of peers) addPeer(peer, true);
+    announce();
   }
 
   function addPeer(peer, wasThere) {
@@ -202,33 +224,30 @@ export function connect({ url = "/ws", token, configuration } = {}) {
 
   function removePeer(id, reason) {
     const peer = call.peers.get(id);
-    media?.removePeer(id);
-    if (call.peers.delete(id)) emit("peerleft", { peer, reason });
+    media.removePeer(id);
+    call.peers.delete(id);
+    emit("peerleft", { peer, reason });
   }
 
   function update(id, changes) {
     const peer = person(id);
     peer.update(changes);
-    if (changes.grants) media?.publish();
+    if (changes.grants) media.publish();
     emit("peerchange", { peer });
   }
 
-  function person(id) {
-    return id === call.me?.id ? call.me : (call.peers.get(id) ?? new Member({ id }));
-  }
-
-  /** What there is to send. A slot is the place of one track. */
-  function allSlots() {
-    const slots = SOURCES.flatMap((source) => KINDS.map((kind) => ({ source, kind })));
-    return slots.flatMap(({ source, kind }) => {
+  /** What there is to send. */
+  function slots() {
+    if (!call.me?.grants.includes("publish")) return [];
+    return SLOTS.flatMap(({ source, kind, name }) => {
       const track = trackOf(published[source], kind);
-      return track ? [{ name: source + kind, track, stream: carriers[source] }] : [];
+      return track ? [{ name, track, stream: carriers[source] }] : [];
     });
   }
 
   function publishedChanged(source) {
-    // Goes ahead of the offer: the others learn what a stream is before it comes.
-    tell().catch(report);
+    // Ahead of the offer: the others learn what a stream is before it comes.
+    announce();
     media?.publish();
     emit("published", { source, stream: published[source] });
   }
@@ -236,81 +255,43 @@ export function connect({ url = "/ws", token, configuration } = {}) {
   function trackEnded() {
     const isOver = published.screen?.getTracks().every(({ readyState }) => readyState === "ended");
     if (isOver) call.unpublish("screen");
-    else tell().catch(report);
+    else announce();
   }
 
   function wireState() {
-    const isSent = (kind) => {
-      const track = trackOf(published.camera, kind);
-      return track?.readyState === "live" && track.enabled;
-    };
+    const isSent = (kind) => isOn[kind] && trackOf(published.camera, kind)?.readyState === "live";
     const streams = { [carriers.camera.id]: "camera", [carriers.screen.id]: "screen" };
     return { ...self.state, audio: isSent("audio"), video: isSent("video"), screen: !!published.screen, streams };
   }
 
-  async function tell(name) {
+  async function tell() {
     const state = wireState();
     const json = JSON.stringify(state);
-    if (!call.me || (json === told && !name)) return;
+    if (!call.me || json === told) return;
     told = json;
+    const { name = call.me.name } = self;
     const answer = link.request({ t: "set", name, state });
     update(call.me.id, { name, state });
     await answer;
   }
-
-  function listen() {
-    const options = { signal: listening.signal };
-    const networkChanged = () => {
-      link.wake();
-      media?.restart();
-    };
-    addEventListener("online", networkChanged, options);
-    // Not in every browser. It tells of speeds as well.
-    const { connection } = /** @type {any} */ (navigator);
-    let type = connection?.type;
-    connection?.addEventListener("change", () => type !== (type = connection.type) && networkChanged(), options);
-    addEventListener("pageshow", ({ persisted }) => persisted && link.wake(), options);
-    addEventListener("pagehide", ({ persisted }) => {
-      // Not earlier: a tab is copied with its storage, and the copy would replace us.
-      if (session) storage()?.setItem(address + call.room, JSON.stringify(session));
-      if (!persisted) end("closed");
-    }, options);
-  }
 }
 
-/** Someone in the room. What others wrote into their state may be anything. */
+/** Someone in the room. */
 class Member {
-  /** @type {RTCPeerConnectionState} */
   connection = "new";
   streams = { camera: new MediaStream(), screen: new MediaStream() };
-  name = "";
-  identity;
-  guest = false;
-  grants = [];
-  state = {};
-  audio = false;
-  video = false;
-  screen = false;
-  away = false;
-  #sources;
+  sources = {};
 
   constructor(facts) {
-    this.id = facts.id;
     this.update(facts);
   }
 
-  update(facts) {
-    const { name = this.name, identity = this.identity, guest = this.guest, grants = this.grants } = facts;
-    Object.assign(this, { name, identity, guest, grants, away: facts.away ?? this.away });
-    if (!facts.state) return;
-    // A client that says nothing of its media sends it.
-    const { audio = true, video = true, screen = false, streams, ...state } = facts.state;
-    Object.assign(this, { audio: !!audio, video: !!video, screen: !!screen, state });
-    this.#sources = streams;
-  }
-
-  sourceOf(stream) {
-    return this.#sources?.[stream?.id] === "screen" ? "screen" : "camera";
+  update({ state, ...facts }) {
+    Object.assign(this, facts);
+    if (!state) return;
+    // Another client may say anything here, or nothing: then it sends.
+    const { audio = true, video = true, screen, streams, ...rest } = state;
+    Object.assign(this, { audio: !!audio, video: !!video, screen: !!screen, sources: streams, state: rest });
   }
 }
 
@@ -327,26 +308,21 @@ const trackOf = (stream, kind) => stream?.getTracks().find((track) => track.kind
 function storage() {
   try {
     return sessionStorage;
-  } catch {
-    return null;
-  }
+  } catch {}
 }
 
 // --- the session ---
 
-const CONNECT_MS = 10_000;
+const ANSWER_MS = 8_000;
 const DEAD_MS = 25_000;
-const PROBE_MS = 5_000;
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 15_000;
 const MAX_REQUESTS = 512;
 
-/** Close codes after which nobody comes back by themselves. */
+/** Close codes after which we do not come back. */
 const FINAL = { 4401: "unauthorized", 4403: "kicked", 4409: "replaced" };
-const LEAVING = 1000;
-const ABANDONED = 4000; // Any code that does not leave.
+const ABANDONED = 4000; // Any code but 1000 and 1001, which leave.
 
-/** `on` has `ready(isResumed)`, `message(message)`, `lost()`, `end(reason)` and `report(error)`. */
 function openLink(address, token, on) {
   const requests = new Map(); // Those without an answer, by id.
   let unsent = []; // Those of them that this WebSocket has not carried.
@@ -354,9 +330,8 @@ function openLink(address, token, on) {
   let socket, session, refusal, isReady, isClosed, pinging, dying, retrying, pacing;
   let lastSeq = 0;
   let attempts = 0;
-  let limits = { rate: 1, burst: 1 };
-  let budget = Infinity; // How many messages the server takes now, by our own account.
-  let budgetAt = 0;
+  let most = 1; // Messages that the server takes in a second, of which `sent` are used.
+  let sent = 0;
 
   const send = (message) => socket.send(JSON.stringify(message));
 
@@ -369,7 +344,7 @@ function openLink(address, token, on) {
       socket = new WebSocket(address, "turnstone.v1");
       socket.onmessage = ({ data }) => receive(JSON.parse(data), credential);
       socket.onclose = ({ code }) => lost(code);
-      expect(CONNECT_MS);
+      expect(ANSWER_MS);
     } catch (error) {
       on.report(error);
       lost();
@@ -394,21 +369,21 @@ function openLink(address, token, on) {
     on.message(message);
   }
 
-  function welcomed({ ping, ...welcome }, credential) {
-    limits = welcome.limits;
+  function welcomed({ ping, limits }, credential) {
+    most = limits.burst / 2;
     pinging = setInterval(() => {
       attempts = 0; // It has held for a while.
       probe(DEAD_MS - ping * 1000);
     }, ping * 1000);
     const who = session ? { resume: { ...session, last_seq: lastSeq } } : { token: credential };
     send({ t: "hello", id: 1, ...who });
-    expect(CONNECT_MS);
+    expect(ANSWER_MS);
   }
 
   function greeted(message) {
     const { t, code, fatal, resumed } = message;
     if (code === "session_gone") {
-      endSession(errorOf(message));
+      endSession(code);
       return open();
     }
     if (t === "error") {
@@ -424,11 +399,11 @@ function openLink(address, token, on) {
 
   function refused(message, request) {
     const error = errorOf(message);
-    if (message.fatal) refusal = error;
+    if (message.fatal) return (refusal = error);
     if (!request) return on.report(error);
     requests.delete(message.re);
     if (error.code !== "rate_limited") return request.reject(error);
-    budget = (error.retryAfter ?? 1000) * (-limits.rate / 1000);
+    sent = most;
     enqueue(request);
   }
 
@@ -439,17 +414,13 @@ function openLink(address, token, on) {
     flush();
   }
 
-  /** Sends as fast as the server takes it. */
   function flush() {
-    clearTimeout(pacing);
-    if (!isReady) return;
-    const { rate, burst } = limits;
-    const now = performance.now();
-    // Some are left for pings, and because the network bunches messages.
-    budget = Math.min(burst * 0.8, budget + ((now - budgetAt) * rate) / 1000);
-    budgetAt = now;
-    for (; unsent.length > 0 && budget >= 1; budget--) send(unsent.shift().message);
-    if (unsent.length > 0) pacing = setTimeout(flush, 1000 / rate);
+    for (; isReady && unsent.length > 0 && sent < most; sent++) send(unsent.shift().message);
+    pacing ??= setTimeout(() => {
+      pacing = null;
+      sent = 0;
+      if (unsent.length > 0) flush();
+    }, 1000);
   }
 
   /** Something must come within `ms`. */
@@ -472,7 +443,7 @@ function openLink(address, token, on) {
   }
 
   function drop(code = ABANDONED) {
-    for (const timer of [pinging, dying, retrying, pacing]) clearTimeout(timer);
+    for (const timer of [pinging, dying, retrying]) clearTimeout(timer);
     dying = retrying = null;
     isReady = false;
     if (socket) socket.onmessage = socket.onclose = null;
@@ -480,11 +451,10 @@ function openLink(address, token, on) {
     socket = null;
   }
 
-  /** Ends the session here, and with it whatever was asked in it. */
-  function endSession(error) {
+  function endSession(code) {
     session = null;
     unsent = [];
-    for (const { reject } of requests.values()) reject(error);
+    for (const { reject } of requests.values()) reject(new CallError(code, `it is over: ${code}`));
     requests.clear();
   }
 
@@ -496,21 +466,21 @@ function openLink(address, token, on) {
     /** Resolves to the answer, over as many WebSockets as it takes. */
     request: (message) =>
       new Promise((resolve, reject) => {
-        if (isClosed) reject(new CallError("closed", "the call is closed"));
-        else if (requests.size >= MAX_REQUESTS) reject(new CallError("busy", "too much waits for the server"));
+        if (isClosed) reject(new CallError("closed", "the call is over"));
+        else if (requests.size >= MAX_REQUESTS) reject(new CallError("busy", "too much is on its way"));
         else enqueue({ message: { ...message }, resolve, reject });
       }),
 
-    /** The network may be another one: finds out at once. */
+    /** Finds out at once whether it is still there. */
     wake() {
       if (retrying) open();
-      else if (isReady) probe(PROBE_MS);
+      else if (isReady) probe(ANSWER_MS);
     },
 
-    close() {
+    close(code) {
       isClosed = true;
-      drop(LEAVING);
-      endSession(new CallError("closed", "the call is closed"));
+      drop(1000);
+      endSession(code);
     },
   };
 }
@@ -519,23 +489,20 @@ const errorOf = ({ code, message, retry_after_ms }) => new CallError(code, messa
 
 // --- media ---
 
-/** Media without a server. `host` has `request`, `isReady`, `slots`, `emit` and `report`. */
-function openMesh(configuration, host) {
+function openMesh(config, host) {
   const pairs = new Map();
   return {
-    addPeer: (peer, wasThere) => pairs.set(peer.id, openPair(peer, wasThere, configuration, host)),
+    addPeer: (peer, wasThere) => pairs.set(peer.id, openPair(peer, wasThere, config, host)),
     removePeer(id) {
       pairs.get(id)?.close();
       pairs.delete(id);
     },
     handle: (message) => pairs.get(message.from)?.handle(message),
-    /** What we send has changed. */
     publish: () => pairs.forEach((pair) => pair.publish()),
-    /** The network is another one. */
     restart: () => pairs.forEach((pair) => pair.restart()),
     refresh(iceServers) {
-      configuration = { ...configuration, iceServers };
-      pairs.forEach((pair) => pair.refresh(configuration).catch(host.report));
+      config = { ...config, iceServers };
+      pairs.forEach((pair) => pair.refresh(config).catch(host.report));
     },
     stats: (id) => pairs.get(id)?.stats(),
     close: () => pairs.forEach((pair) => pair.close()),
@@ -545,9 +512,10 @@ function openMesh(configuration, host) {
 const DISCONNECTED_MS = 3_000; // It may pass by itself.
 const FIRST_REPAIR_MS = 10_000;
 const LAST_REPAIR_MS = 60_000;
+const MAX_TRACKS = 8;
 
-/** Whoever came later `isPolite`. */
-function openPair(peer, isPolite, configuration, { request, isReady, slots, emit, report }) {
+/** With one peer, over as many RTCPeerConnections as it takes. Whoever came later `isPolite`. */
+function openPair(peer, isPolite, config, { request, isReady, slots, emit, report }) {
   const sources = new Map(); // By track.
   let gen = 0;
   let repairs = 0;
@@ -558,7 +526,7 @@ function openPair(peer, isPolite, configuration, { request, isReady, slots, emit
     close();
     gen = nextGen;
     counters = null;
-    pc = new RTCPeerConnection(configuration);
+    pc = new RTCPeerConnection(config);
     negotiation = negotiate(pc, isPolite, {
       send: (message) => request({ ...message, to: peer.id, gen: nextGen }).catch(report),
       slots: () => (peer.grants.includes("subscribe") ? slots() : []),
@@ -578,6 +546,7 @@ function openPair(peer, isPolite, configuration, { request, isReady, slots, emit
     for (const track of sources.keys()) trackEnded(track);
   }
 
+  const emitTrack = (type, track, source) => emit(type, { peer, track, source, stream: peer.streams[source] });
   const isConnected = () => ["connected", "completed"].includes(pc.iceConnectionState);
 
   function iceChanged() {
@@ -611,37 +580,37 @@ function openPair(peer, isPolite, configuration, { request, isReady, slots, emit
 
   function trackCame(track, stream) {
     // In a mesh only the peers can hold each other to this.
-    if (!peer.grants.includes("publish")) return;
-    const source = peer.sourceOf(stream);
+    if (!peer.grants.includes("publish") || sources.size >= MAX_TRACKS) return;
+    const source = peer.sources?.[stream?.id] === "screen" ? "screen" : "camera";
     if (stream) stream.onremovetrack = (event) => trackEnded(event.track);
     sources.set(track, source);
     peer.streams[source].addTrack(track);
-    emit("track", { peer, track, source, stream: peer.streams[source] });
+    emitTrack("track", track, source);
   }
 
   function trackEnded(track) {
     const source = sources.get(track);
     if (!sources.delete(track)) return;
     peer.streams[source].removeTrack(track);
-    emit("trackended", { peer, track, source, stream: peer.streams[source] });
+    emitTrack("trackended", track, source);
   }
 
-  /** @returns {Promise<PeerStats | null>} */
   async function stats() {
-    const pair = await selectedPair(pc);
-    if (!pair) return null;
-    const last = counters;
-    counters = pair.counters;
-    const since = (name) => Math.max(0, counters[name] - (last?.[name] ?? 0));
-    const rate = (name) => (last && (since(name) * 8000) / since("ms")) || 0;
-    const { local, remote } = pair;
+    const used = await selectedPair(pc);
+    if (!used) return null;
+    const { local, remote, now } = used;
+    const before = counters ?? now;
+    counters = now;
+    const since = (name) => Math.max(0, now[name] - before[name]);
+    const lost = since("packetsLost");
+    const { currentRoundTripTime: rtt = null } = now;
     return {
       path: [local, remote].some((end) => end.candidateType === "relay") ? "relay" : "direct",
       protocol: local.relayProtocol || local.protocol,
-      rtt: pair.rtt,
-      loss: since("lost") / (since("lost") + since("arrived")) || 0,
-      bitrateIn: rate("bytesIn"),
-      bitrateOut: rate("bytesOut"),
+      rtt: rtt && rtt * 1000,
+      loss: lost / (lost + since("packetsReceived")) || 0,
+      bitrateIn: (since("bytesReceived") * 8000) / since("timestamp") || 0,
+      bitrateOut: (since("bytesSent") * 8000) / since("timestamp") || 0,
       local: local.candidateType,
       remote: remote.candidateType,
     };
@@ -651,14 +620,17 @@ function openPair(peer, isPolite, configuration, { request, isReady, slots, emit
   if (isPolite) negotiation.start();
   return {
     handle(message) {
-      if (message.gen > gen) renew(message.gen);
+      if (message.gen > gen) {
+        repairs = 0;
+        renew(message.gen);
+      }
       if (message.gen === gen) negotiation.receive(message);
     },
     publish: () => negotiation.publish(),
     restart: () => pc.restartIce(),
     async refresh(next) {
-      configuration = next;
-      pc.setConfiguration(configuration);
+      config = next;
+      pc.setConfiguration(config);
       // Only a path through the relay ends with the old credentials.
       if ((await selectedPair(pc))?.local.candidateType === "relay") pc.restartIce();
     },
@@ -667,26 +639,20 @@ function openPair(peer, isPolite, configuration, { request, isReady, slots, emit
   };
 }
 
-const GATHER_MS = 20; // Candidates that come together go together.
-const MAX_TOGETHER = 20;
 const MAX_EARLY = 100;
 
 /** Perfect negotiation (W3C WebRTC, section 10.7). */
 function negotiate(pc, isPolite, { send, slots, report }) {
   const senders = new Map(); // By slot, which keeps its sender, so that m-lines do not pile up.
   const early = []; // Candidates ahead of their description.
-  const gathered = [];
-  let gathering, isOffering, isIgnoring;
-  let hasStarted = false; // Whoever was there first sends nothing before the newcomer's offer: no collision.
   let work = Promise.resolve(); // What came in is handled in its order.
+  // Whoever was there has not before the newcomer's offer, or the two would collide.
+  let hasStarted = false;
+  let isOffering, isIgnoring;
 
   const fail = (error) => pc.signalingState === "closed" || report(error);
 
-  pc.onicecandidate = ({ candidate }) => {
-    if (!candidate) return;
-    gathered.push(candidate.toJSON());
-    gathering ??= setTimeout(sendCandidates, GATHER_MS);
-  };
+  pc.onicecandidate = ({ candidate }) => candidate && send({ t: "ice", candidate: candidate.toJSON() });
 
   pc.onnegotiationneeded = async () => {
     isOffering = true;
@@ -696,14 +662,7 @@ function negotiate(pc, isPolite, { send, slots, report }) {
 
   async function describe() {
     await pc.setLocalDescription();
-    sendCandidates(); // They belong to the description before.
     send({ t: pc.localDescription.type, sdp: pc.localDescription.sdp });
-  }
-
-  function sendCandidates() {
-    clearTimeout(gathering);
-    gathering = null;
-    while (gathered.length > 0) send({ t: "ice", candidates: gathered.splice(0, MAX_TOGETHER) });
   }
 
   async function described(type, sdp) {
@@ -739,9 +698,9 @@ function negotiate(pc, isPolite, { send, slots, report }) {
 
   function resume(sender, track) {
     if (sender.track !== track) sender.replaceTrack(track).catch(fail);
-    const transceiver = pc.getTransceivers().find((each) => each.sender === sender);
-    if (transceiver.direction === "recvonly") transceiver.direction = "sendrecv";
-    if (transceiver.direction === "inactive") transceiver.direction = "sendonly";
+    const line = pc.getTransceivers().find((each) => each.sender === sender);
+    if (line.direction === "recvonly") line.direction = "sendrecv";
+    if (line.direction === "inactive") line.direction = "sendonly";
   }
 
   return {
@@ -751,8 +710,7 @@ function negotiate(pc, isPolite, { send, slots, report }) {
       hasStarted = true;
       publish();
       for (const kind of KINDS) {
-        const isSent = pc.getSenders().some(({ track }) => track?.kind === kind);
-        if (!isSent) pc.addTransceiver(kind, { direction: "recvonly" });
+        if (!slots().some(({ track }) => track.kind === kind)) pc.addTransceiver(kind, { direction: "recvonly" });
       }
     },
     receive({ t, sdp, candidate, candidates = [candidate] }) {
@@ -761,24 +719,16 @@ function negotiate(pc, isPolite, { send, slots, report }) {
   };
 }
 
-/** The candidate pair in use, with its ends and counters. */
+/** The candidate pair in use: its ends, and what is counted. */
 async function selectedPair(pc) {
   const report = await pc.getStats();
   const all = [...report.values()];
-  const transport = all.find(({ type }) => type === "transport");
-  // Firefox has no transport, and marks the pair.
-  const pair = report.get(transport?.selectedCandidatePairId) ?? all.find(({ selected }) => selected);
-  const sum = (name) => all.reduce((total, each) => total + (each.type === "inbound-rtp" && each[name] || 0), 0);
+  const pair = report.get(all.find(({ type }) => type === "transport")?.selectedCandidatePairId);
+  const inbound = all.filter(({ type }) => type === "inbound-rtp");
+  const sum = (name) => inbound.reduce((total, each) => total + (each[name] ?? 0), 0);
   return pair && {
     local: report.get(pair.localCandidateId) ?? {},
     remote: report.get(pair.remoteCandidateId) ?? {},
-    rtt: pair.currentRoundTripTime * 1000 || null,
-    counters: {
-      ms: pair.timestamp,
-      bytesIn: pair.bytesReceived,
-      bytesOut: pair.bytesSent,
-      lost: sum("packetsLost"),
-      arrived: sum("packetsReceived"),
-    },
+    now: { ...pair, packetsLost: sum("packetsLost"), packetsReceived: sum("packetsReceived") },
   };
 }
