@@ -11,6 +11,11 @@ export class Caller {
   /** @type {Map<string, HTMLVideoElement>} what peers send, by peer name and source */
   videos = new Map();
 
+  /** Every RTCPeerConnection that the client made. @type {RTCPeerConnection[]} */
+  connections = [];
+  /** How many offers and answers this page made. */
+  descriptions = 0;
+
   /** @param {string} server e.g. `https://127.0.0.1:8443` */
   static async open(server, options = {}) {
     const client = await import(`${server}/client.js`);
@@ -19,6 +24,7 @@ export class Caller {
 
   constructor(call) {
     this.call = call;
+    this.#watchConnections();
     call.on("state", ({ state, reason, position }) => this.#saw("state", state, reason ?? position));
     call.on("joined", ({ me, peers }) => this.#saw("joined", me.name, peers.map(({ name }) => name).join()));
     call.on("peer", ({ peer }) => this.#saw("peer", peer.name));
@@ -32,6 +38,12 @@ export class Caller {
       if (track.kind === "video") this.#show(`${peer.name} ${source}`, stream);
     });
     call.on("trackended", ({ peer, track, source }) => this.#saw("trackended", peer.name, source, track.kind));
+  }
+
+  /** Joins, and says nothing of it: what an app is given does not survive the way out of the page. */
+  async join(room, options) {
+    const self = await this.call.join(room, options);
+    if (self !== this.call.me) throw new Error("join gives ourselves");
   }
 
   /** Publishes the fake microphone and camera. */
@@ -60,10 +72,38 @@ export class Caller {
     this.call.publish(this.screen, "screen");
   }
 
-  /** Waits until the events hold one that starts with these words. */
-  async sees(...words) {
-    const wanted = words.join(" ");
-    await this.until(wanted, () => this.events.some((event) => event.startsWith(wanted)));
+  /** Ends the screen as the browser's own button does. */
+  endScreen() {
+    const [track] = this.screen.getTracks();
+    track.stop();
+    track.dispatchEvent(new Event("ended"));
+  }
+
+  /** Waits until an event starts with these words. */
+  sees(words) {
+    return this.seesTimes(1, words);
+  }
+
+  async seesTimes(count, words) {
+    await this.until(words, () => this.events.filter((event) => event.startsWith(words)).length >= count);
+  }
+
+  /** Waits until an event starts with these words, behind the one that was waited for so before. */
+  async seesNext(words) {
+    let index;
+    await this.until(words, () => {
+      index = this.events.findIndex((event, at) => at >= this.#read && event.startsWith(words));
+      return index !== -1;
+    });
+    this.#read = index + 1;
+  }
+
+  /** Waits until a video shows a color. @param {number} channel 0 is red, 1 green, 2 blue */
+  async seesColor(name, channel) {
+    await this.until(`${name} has the color ${channel}`, () => {
+      const middle = this.#picture(name)?.middle;
+      return middle?.every((value, index) => (index === channel ? value > 150 : value < 90));
+    });
   }
 
   /** Waits until a video of a peer plays, and goes on to play another picture. */
@@ -77,9 +117,19 @@ export class Caller {
     });
   }
 
-  /** The color in the middle of a video, as [red, green, blue]. */
-  colorOf(name) {
-    return this.#picture(name)?.middle ?? null;
+  /** @param {(stats: object) => boolean} [isWanted] null unless they are so */
+  async stats(name, isWanted = () => true) {
+    const stats = await this.call.stats(this.peer(name));
+    return stats && isWanted(stats) ? stats : null;
+  }
+
+  /** How many m-lines the latest connection has. */
+  lines() {
+    return this.connections.at(-1).getTransceivers().length;
+  }
+
+  errors() {
+    return this.events.filter((event) => event.startsWith("error"));
   }
 
   peer(name) {
@@ -88,14 +138,33 @@ export class Caller {
 
   /** Polls: pictures have no event. The test's own limit ends it. */
   async until(what, isSo) {
+    let found;
     this.waitingFor = what;
-    while (!(await isSo())) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    while (!(found = await isSo())) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     this.waitingFor = null;
+    return found;
   }
 
   describe() {
     const peers = [...this.call.peers.values()].map(({ name, connection, away }) => `${name} ${connection} ${away}`);
     return JSON.stringify({ waitingFor: this.waitingFor, state: this.call.state, peers, events: this.events }, null, 1);
+  }
+
+  #read = 0;
+
+  #watchConnections() {
+    const caller = this;
+    globalThis.RTCPeerConnection = class extends RTCPeerConnection {
+      constructor(...options) {
+        super(...options);
+        caller.connections.push(this);
+      }
+
+      setLocalDescription(...description) {
+        caller.descriptions++;
+        return super.setLocalDescription(...description);
+      }
+    };
   }
 
   #saw(...words) {

@@ -12,6 +12,7 @@ pub(crate) mod credentials;
 pub(crate) mod nat_lab;
 pub(crate) mod peer;
 pub(crate) mod process;
+pub(crate) mod scenario;
 pub(crate) mod server;
 pub(crate) mod session;
 pub(crate) mod tls;
