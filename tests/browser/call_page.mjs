@@ -50,32 +50,32 @@ export class Caller {
   async publishCamera() {
     this.camera = await navigator.mediaDevices.getUserMedia({
       audio: true,
-      video: { width: 320, height: 240, frameRate: 15 },
+      video: { width: 160, height: 120, frameRate: 10 },
     });
     this.call.publish(this.camera);
   }
 
   /** Publishes a picture of one color, which changes a little all the time. */
   publishScreen(color) {
-    const canvas = Object.assign(document.createElement("canvas"), { width: 320, height: 240 });
+    const canvas = Object.assign(document.createElement("canvas"), { width: 160, height: 120 });
     const context = canvas.getContext("2d");
     let count = 0;
     const draw = () => {
       context.fillStyle = color;
-      context.fillRect(0, 0, 320, 240);
+      context.fillRect(0, 0, 160, 120);
       context.fillStyle = "black";
-      context.fillRect(count++ % 300, 220, 20, 20);
+      context.fillRect(count++ % 150, 110, 10, 10);
     };
     draw();
-    setInterval(draw, 66);
-    this.screen = canvas.captureStream(15);
+    setInterval(draw, 200);
+    this.screen = canvas.captureStream(5);
     this.call.publish(this.screen, "screen");
   }
 
-  /** Ends the screen as the browser's own button does. */
+  /** Ends the screen as the browser's own button does, which is not `stop()`: that has no event. */
   endScreen() {
     const [track] = this.screen.getTracks();
-    track.stop();
+    Object.defineProperty(track, "readyState", { value: "ended" });
     track.dispatchEvent(new Event("ended"));
   }
 

@@ -62,6 +62,24 @@ fn a_wrong_token_ends_the_call_and_says_so() {
     assert_eq!(report, unauthorized);
 }
 
+#[test]
+fn the_protocol_page_is_enough_for_a_client() {
+    let report = play("chromium", "minimal", guests());
+    assert_eq!(report["errors"], json!([]), "{report}");
+}
+
+#[test]
+fn the_protocol_page_is_enough_for_a_client_in_firefox() {
+    let report = play("firefox", "minimal", guests());
+    assert_eq!(report["errors"], json!([]), "{report}");
+}
+
+#[test]
+fn the_migrated_app_connects() {
+    let report = play("chromium", "migrate", guests());
+    assert_eq!(report["frames"].as_array().map(Vec::len), Some(2), "{report}");
+}
+
 #[track_caller]
 fn two_people(browser: &str) {
     let report = play(browser, "two_people", guests());
