@@ -11,7 +11,7 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use support::config::TestConfig;
 use support::scenario::play;
@@ -49,6 +49,14 @@ fn a_dead_connection_is_replaced() {
 }
 
 #[test]
+fn relayed_media_outlives_its_credentials() {
+    let config = guests().set("turn.rest.ttl", "1m");
+    let report = play("chromium", "renewed_credentials", config);
+    let expected = json!({"path": "relay", "newConnections": 0, "errors": []});
+    assert_eq!(report, expected);
+}
+
+#[test]
 fn a_page_that_is_loaded_anew_takes_its_old_place() {
     // In a room of two there is no third place.
     let report = play("chromium", "reload", guests());
@@ -60,6 +68,11 @@ fn a_wrong_token_ends_the_call_and_says_so() {
     let report = play("chromium", "refused", guests());
     let unauthorized = json!({"code": "unauthorized", "state": "closed", "reason": "unauthorized"});
     assert_eq!(report, unauthorized);
+}
+
+#[test]
+fn the_first_page_of_the_documentation_makes_a_call() {
+    both_see_the_other(&play("chromium", "documented", guests()));
 }
 
 #[test]
@@ -76,8 +89,14 @@ fn the_protocol_page_is_enough_for_a_client_in_firefox() {
 
 #[test]
 fn the_migrated_app_connects() {
-    let report = play("chromium", "migrate", guests());
-    assert_eq!(report["frames"].as_array().map(Vec::len), Some(2), "{report}");
+    both_see_the_other(&play("chromium", "migrate", guests()));
+}
+
+#[track_caller]
+fn both_see_the_other(report: &Value) {
+    let frames = report["frames"].as_array();
+    let are_seen = frames.is_some_and(|ends| ends.len() == 2 && ends.iter().all(|end| *end != 0));
+    assert!(are_seen, "{report}");
 }
 
 #[track_caller]

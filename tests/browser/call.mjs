@@ -6,6 +6,7 @@
 
 import { createServer, connect } from "node:net";
 import { createInterface } from "node:readline";
+import { readFile } from "node:fs/promises";
 import { launch, limitLife } from "./launch.mjs";
 import { openSite } from "./static_site.mjs";
 
@@ -21,28 +22,44 @@ const giveUp = limitLife(seconds, async () => {
   await browser?.close();
 });
 const lines = createInterface({ input: process.stdin });
-lines.on("close", () => giveUp("standard input was closed"));
+let isDone = false;
+lines.on("close", () => isDone || giveUp("standard input was closed"));
 const input = lines[Symbol.asyncIterator]();
 const answer = async () => JSON.parse((await input.next()).value);
 
 const module = new URL("call_page.mjs", import.meta.url);
 const example = (name) => new URL(`../../examples/${name}`, import.meta.url);
-const site = await openSite({
+const files = {
   "/": '<!doctype html><title>call</title><script type="module" src="/call_page.mjs"></script>',
   "/call_page.mjs": module,
   "/minimal.html": example("minimal.html"),
   "/migrate.html": example("migrate.html"),
-});
+};
+const site = await openSite(files);
 
-const scenarios = { two_people, lost_socket, server_restart, dead_connection, reload, refused, minimal, migrate };
+const scenarios = {
+  two_people,
+  lost_socket,
+  server_restart,
+  dead_connection,
+  renewed_credentials,
+  reload,
+  refused,
+  documented,
+  minimal,
+  migrate,
+};
 
 let exitCode = 0;
 try {
   write({ origin: site.origin });
   ({ server } = await answer());
   browser = await launch(browserName);
-  write({ result: await scenarios[scenario]() });
+  const result = await scenarios[scenario]();
+  isDone = true;
+  write({ result });
 } catch (error) {
+  isDone = true;
   for (const [name, page] of pages) console.error(name, await page.evaluate(describe).catch(String));
   write({ error: String(error) });
   exitCode = 1;
@@ -170,6 +187,25 @@ async function dead_connection() {
   };
 }
 
+/** Relayed media outlives the credentials that it began with. */
+async function renewed_credentials() {
+  const options = { configuration: { iceTransportPolicy: "relay" } };
+  const [ann, bob] = [await enter("Ann", options), await enter("Bob", options)];
+  await movesBothWays(ann, bob);
+  const connections = await ann.evaluate(() => me.connections.length);
+  const stats = await ann.evaluate(() => me.stats("Bob"));
+  const user = () => ann.evaluate(() => me.connections.at(-1).getConfiguration().iceServers.at(-1).username);
+  const first = await user();
+  const ends = Number(first.split(":")[0]) * 1000;
+  while ((await user()) === first) await new Promise((resolve) => setTimeout(resolve, 100));
+  while (Date.now() < ends + 3_000) await movesBothWays(ann, bob);
+  return {
+    path: stats.path,
+    newConnections: (await ann.evaluate(() => me.connections.length)) - connections,
+    errors: [...(await ann.evaluate(() => me.errors())), ...(await bob.evaluate(() => me.errors()))],
+  };
+}
+
 async function reload() {
   const ann = await enter("Ann");
   let bob = await enter("Bob");
@@ -196,12 +232,21 @@ async function refused() {
   }, server);
 }
 
+/** The first page of docs/client.md, as it stands there. */
+async function documented() {
+  const text = await readFile(new URL("../../docs/client.md", import.meta.url), "utf8");
+  const [, page] = text.match(/```html\n(.*?)```/s);
+  files["/documented.html"] = page.replace("https://call.example.org", server);
+  const { frames } = await example_call("documented.html", "video");
+  return { frames };
+}
+
 /** The example that follows docs/protocol.md alone, then with somebody who uses client.js. */
 async function minimal() {
   const { ann, frames } = await example_call("minimal.html");
   const bob = await enter("Bob");
   await bob.evaluate(() => me.seesMoving("Guest camera"));
-  await ann.evaluate(framesOfRemote);
+  await ann.evaluate(framesOf, "video.remote");
   return { frames, errors: await bob.evaluate(() => me.errors()) };
 }
 
@@ -211,23 +256,23 @@ async function migrate() {
 }
 
 /** Two people who open the same example: each sees the other move. Then one of them goes. */
-async function example_call(name) {
+async function example_call(name, selector = "video.remote") {
   const path = `/${name}?server=${server.replace("https", "wss")}&room=room`;
   const [ann, bob] = [await openPage("Ann", path), await openPage("Bob", path)];
-  const frames = await Promise.all([ann, bob].map((page) => page.evaluate(framesOfRemote)));
+  const frames = await Promise.all([ann, bob].map((page) => page.evaluate(framesOf, selector)));
   await bob.close();
   pages.delete("Bob");
-  await ann.waitForFunction(() => !document.querySelector("video.remote")?.srcObject);
+  await ann.waitForFunction((video) => !document.querySelector(video)?.srcObject, selector);
   return { ann, frames };
 }
 
 /** Runs in the page: plays until the picture of the other one has changed. */
-async function framesOfRemote() {
+async function framesOf(selector) {
   const pause = () => new Promise((resolve) => setTimeout(resolve, 50));
   const canvas = new OffscreenCanvas(64, 48);
   const context = canvas.getContext("2d");
   const picture = () => {
-    const video = document.querySelector("video.remote");
+    const video = document.querySelector(selector);
     if (!video?.videoWidth) return null;
     context.drawImage(video, 0, 0, 64, 48);
     return context.getImageData(0, 0, 64, 48).data.join();
@@ -235,21 +280,21 @@ async function framesOfRemote() {
   let first;
   while (!(first = picture())) await pause();
   while (picture() === first) await pause();
-  return document.querySelector("video.remote").getVideoPlaybackQuality().totalVideoFrames;
+  return document.querySelector(selector).getVideoPlaybackQuality().totalVideoFrames;
 }
 
 // --- people ---
 
 /** Opens a page, publishes a camera, and joins; with `wait` it does not wait for the place. */
-async function enter(name, { wait = false, url } = {}, opened) {
+async function enter(name, { wait = false, ...options } = {}, opened) {
   const page = opened ?? (await openPage(name, "/"));
   await page.waitForFunction("globalThis.Caller !== undefined");
   await page.evaluate(
-    async ([from, options]) => {
-      globalThis.me = await Caller.open(from, options);
+    async ([from, given]) => {
+      globalThis.me = await Caller.open(from, given);
       await me.publishCamera();
     },
-    [server, { url }],
+    [server, options],
   );
   const joined = page.evaluate(([person, waits]) => me.join("room", { name: person, wait: waits }), [name, wait]);
   if (!wait) await joined;

@@ -19,7 +19,7 @@ use super::server::Server;
 use super::tools::require;
 
 /// How long a scenario may take, the start of the browser included.
-const LIMIT: Duration = Duration::from_secs(80);
+const LIMIT: Duration = Duration::from_secs(110);
 
 /// How much longer the script may take to close its browser.
 const GRACE: Duration = Duration::from_secs(8);
