@@ -22,8 +22,11 @@ fn the_types_agree_with_the_code_and_an_app_compiles() {
         "typescript is missing: npm ci --prefix tests/browser (apt-get install npm)"
     );
     let project = path("tests/browser/tsconfig.json");
-    let output = Command::new(compiler).arg("--project").arg(project).output();
-    let output = output.unwrap();
+    let output = Command::new(compiler)
+        .arg("--project")
+        .arg(project)
+        .output()
+        .unwrap();
     let mistakes = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{mistakes}");
 }
