@@ -27,6 +27,16 @@ fn two_people_in_firefox() {
 }
 
 #[test]
+fn four_people_see_each_other() {
+    let report = play(
+        "chromium",
+        "four_people",
+        guests().set("rooms.mesh_up_to", 4),
+    );
+    assert_eq!(report, json!({"errors": []}));
+}
+
+#[test]
 fn a_lost_socket_resumes_with_the_same_connections() {
     let report = play("chromium", "lost_socket", guests());
     assert_eq!(report["newConnections"], 0, "{report}");
@@ -106,6 +116,7 @@ fn two_people(browser: &str) {
     assert_eq!(report["isStillMuted"], true, "{report}");
     assert_eq!(report["offersForDevice"], 0, "{report}");
     assert_eq!(report["newLines"], 0, "{report}");
+    assert_eq!(report["newConnections"], 0, "{report}");
     assert_eq!(report["stats"]["path"], "direct", "{report}");
     assert_eq!(report["stats"]["protocol"], "udp", "{report}");
     assert_eq!(report["errors"], json!([]), "{report}");

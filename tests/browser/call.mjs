@@ -39,6 +39,7 @@ const site = await openSite(files);
 
 const scenarios = {
   two_people,
+  four_people,
   lost_socket,
   server_restart,
   dead_connection,
@@ -115,6 +116,13 @@ async function two_people() {
   await bob.evaluate((hasEvent) => (hasEvent ? me.endScreen() : me.call.unpublish("screen")), browserName === "chromium");
   await ann.evaluate(() => me.until("the screen is over", () => !me.peer("Bob").screen));
 
+  // Another network: new candidates, on the same connection.
+  const [before, connections] = await ann.evaluate(() => [me.ufrag(), me.connections.length]);
+  await ann.evaluate(() => dispatchEvent(new Event("online")));
+  await ann.evaluate((ufrag) => me.until("ICE restarts", () => ![undefined, ufrag].includes(me.ufrag())), before);
+  await movesBothWays(ann, bob);
+  const newConnections = (await ann.evaluate(() => me.connections.length)) - connections;
+
   await ann.evaluate(() => me.stats("Bob"));
   const stats = await ann.evaluate(() => me.until("bits flow", () => me.stats("Bob", (found) => found.bitrateIn > 0)));
 
@@ -129,7 +137,23 @@ async function two_people() {
   await cid.evaluate(() => me.sees("state closed kicked"));
   await ann.evaluate(() => me.sees("peerleft Cid kicked"));
   const errors = await Promise.all([ann, bob, cid].map((page) => page.evaluate(() => me.errors())));
-  return { isMuted, isStillMuted, offersForDevice, newLines, stats, errors: errors.flat() };
+  return { isMuted, isStillMuted, offersForDevice, newLines, newConnections, stats, errors: errors.flat() };
+}
+
+async function four_people() {
+  const names = ["Ann", "Bob", "Cid", "Dee"];
+  // All at once: whoever is first decides who offers to whom.
+  const people = await Promise.all(names.map((name) => enter(name)));
+  await Promise.all(
+    people.map((page, index) =>
+      page.evaluate(
+        (others) => others.reduce((before, name) => before.then(() => me.seesMoving(`${name} camera`)), Promise.resolve()),
+        names.filter((_, at) => at !== index),
+      ),
+    ),
+  );
+  const errors = await Promise.all(people.map((page) => page.evaluate(() => me.errors())));
+  return { errors: errors.flat() };
 }
 
 async function lost_socket() {

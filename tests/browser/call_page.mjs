@@ -128,6 +128,12 @@ export class Caller {
     return this.connections.at(-1).getTransceivers().length;
   }
 
+  /** Which ICE credentials the latest connection uses on both sides, once they are agreed. */
+  ufrag() {
+    const { currentLocalDescription: ours, currentRemoteDescription: theirs } = this.connections.at(-1);
+    return [ours, theirs].map((description) => description?.sdp.match(/a=ice-ufrag:(.*)/)[1]).join();
+  }
+
   errors() {
     return this.events.filter((event) => event.startsWith("error"));
   }
