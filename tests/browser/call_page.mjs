@@ -128,6 +128,16 @@ export class Caller {
     return this.connections.at(-1).getTransceivers().length;
   }
 
+  /** From now on `gaps` holds every state of the present connection in which media does not flow. */
+  watchForGaps() {
+    const connection = this.connections.at(-1);
+    this.gaps = [];
+    connection.addEventListener("iceconnectionstatechange", () => {
+      const { iceConnectionState: state } = connection;
+      if (state !== "connected" && state !== "completed") this.gaps.push(state);
+    });
+  }
+
   /** Which ICE credentials the latest connection uses on both sides, once they are agreed. */
   ufrag() {
     const { currentLocalDescription: ours, currentRemoteDescription: theirs } = this.connections.at(-1);
