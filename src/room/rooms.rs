@@ -67,7 +67,7 @@ pub enum Output {
         /// Why.
         code: CloseCode,
     },
-    /// From now on TURN credentials of this session are good.
+    /// From now on the TURN credentials of a session are good.
     SessionStarted {
         /// Its id.
         session: Arc<str>,

@@ -13,7 +13,6 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, watch};
-use tokio::time::sleep_until;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tracing::{debug, info};
 
@@ -29,6 +28,7 @@ use super::live::LiveSessions;
 use super::outbox::{Closing, Outbox};
 use super::revocation::Revocations;
 use super::socket::{self, End};
+use super::timer;
 
 /// What a hub is made from.
 pub struct Options {
@@ -128,22 +128,14 @@ impl Hub {
     }
 
     /// Runs the timers until `stop` changes.
-    pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
-        loop {
-            let next = self.next_timeout();
-            let due = async {
-                match next {
-                    Some(at) => sleep_until(at.into()).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = due => self.turn(Rooms::handle_timeout),
-                () = self.sooner.notified() => {}
-                // An error means that the sender is gone, which is a stop as well.
-                _ = stop.changed() => return,
-            }
-        }
+    pub async fn run(self: Arc<Self>, stop: watch::Receiver<bool>) {
+        timer::run(
+            stop,
+            &self.sooner,
+            || self.next_timeout(),
+            || self.turn(Rooms::handle_timeout),
+        )
+        .await;
     }
 
     /// Tells everybody to come back later, and closes their WebSockets.
@@ -200,7 +192,7 @@ impl Hub {
         work(&mut state.rooms, now, unix_now);
         state.carry_out(now, &self.live);
         let after = state.rooms.poll_timeout();
-        let is_sooner = after.is_some_and(|after| before.is_none_or(|before| after < before));
+        let is_sooner = timer::is_sooner(before, after);
         let is_behind = state.is_behind;
         drop(state);
         if is_sooner || is_behind {

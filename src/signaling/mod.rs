@@ -13,6 +13,7 @@ mod revocation;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod timer;
 
 pub use hub::{Client, Hub, Options, Size};
 pub use live::LiveSessions;

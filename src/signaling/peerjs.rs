@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, watch};
-use tokio::time::sleep_until;
 use tracing::debug;
 
 use crate::auth::Tokens;
@@ -19,6 +18,7 @@ use crate::redact::Redacted;
 use super::hub::Client;
 use super::outbox::{Closing, Outbox};
 use super::socket;
+use super::timer;
 
 /// Passes messages between PeerJS clients.
 pub struct PeerJs {
@@ -83,22 +83,14 @@ impl PeerJs {
     }
 
     /// Runs the timers until `stop` changes.
-    pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
-        loop {
-            let next = self.lock().broker.poll_timeout();
-            let due = async {
-                match next {
-                    Some(at) => sleep_until(at.into()).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = due => self.turn(Broker::handle_timeout),
-                () = self.sooner.notified() => {}
-                // An error means that the sender is gone, which is a stop as well.
-                _ = stop.changed() => return,
-            }
-        }
+    pub async fn run(self: Arc<Self>, stop: watch::Receiver<bool>) {
+        timer::run(
+            stop,
+            &self.sooner,
+            || self.lock().broker.poll_timeout(),
+            || self.turn(Broker::handle_timeout),
+        )
+        .await;
     }
 
     /// Closes all WebSockets.
@@ -141,7 +133,7 @@ impl PeerJs {
         state.carry_out();
         let after = state.broker.poll_timeout();
         drop(state);
-        if after.is_some_and(|after| before.is_none_or(|before| after < before)) {
+        if timer::is_sooner(before, after) {
             self.sooner.notify_one();
         }
     }
