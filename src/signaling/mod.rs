@@ -12,6 +12,8 @@ mod peerjs;
 mod revocation;
 mod socket;
 #[cfg(test)]
+mod test_client;
+#[cfg(test)]
 mod tests;
 mod timer;
 

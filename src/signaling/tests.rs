@@ -3,18 +3,16 @@
 
 use std::sync::Arc;
 
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::SinkExt as _;
 use serde_json::{Value, json};
-use tokio::io::DuplexStream;
-use tokio::task::JoinHandle;
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use crate::auth::{Sessions as _, Tokens};
 use crate::room;
 
-use super::{Client, Hub, LiveSessions, Options};
+use super::test_client::TestClient;
+use super::{Hub, LiveSessions, Options};
 
 #[tokio::test]
 async fn two_people_meet_and_an_offer_travels() {
@@ -25,12 +23,12 @@ async fn two_people_meet_and_an_offer_travels() {
     let mut ben = Person::connect(&hub).await;
     let joined = ben.join("R").await;
     assert_eq!(joined["peers"][0]["id"], ann.id);
-    assert_eq!(ann.next().await["t"], "peer_joined");
+    assert_eq!(ann.wire.next().await["t"], "peer_joined");
 
     let offer = json!({"t": "offer", "id": 3, "to": ann.id, "sdp": "v=0"});
-    ben.say(&offer).await;
-    assert_eq!(ben.next().await["t"], "ok");
-    let offer = ann.next().await;
+    ben.wire.say(&offer).await;
+    assert_eq!(ben.wire.next().await["t"], "ok");
+    let offer = ann.wire.next().await;
     assert_eq!((&offer["t"], &offer["gen"]), (&json!("offer"), &json!(1)));
     assert_eq!(offer["from"], ben.id);
 }
@@ -42,24 +40,26 @@ async fn a_lost_socket_is_resumed_with_what_was_missed() {
     ann.join("R").await;
     let mut ben = Person::connect(&hub).await;
     let joined = ben.join("R").await;
-    ann.next().await;
+    ann.wire.next().await;
 
     // A cut, not a goodbye.
-    drop(ben.socket);
-    ben.server.await.unwrap();
-    assert_eq!(ann.next().await["t"], "peer_away");
-    ann.say(&json!({"t": "chat", "text": "still there?"})).await;
-    assert_eq!(ann.next().await["t"], "chat");
+    ben.wire.cut().await;
+    assert_eq!(ann.wire.next().await["t"], "peer_away");
+    ann.wire
+        .say(&json!({"t": "chat", "text": "still there?"}))
+        .await;
+    assert_eq!(ann.wire.next().await["t"], "chat");
 
     let mut back = Person::connect(&hub).await;
     let mut resume = joined["resume"].clone();
     resume["last_seq"] = joined["seq"].clone();
-    back.next().await;
-    back.say(&json!({"t": "hello", "id": 1, "resume": resume}))
+    back.wire.next().await;
+    back.wire
+        .say(&json!({"t": "hello", "id": 1, "resume": resume}))
         .await;
-    assert_eq!(back.next().await["resumed"], json!({"last_id": 2}));
-    assert_eq!(back.next().await["text"], "still there?");
-    assert_eq!(ann.next().await["t"], "peer_back");
+    assert_eq!(back.wire.next().await["resumed"], json!({"last_id": 2}));
+    assert_eq!(back.wire.next().await["text"], "still there?");
+    assert_eq!(ann.wire.next().await["t"], "peer_back");
 }
 
 #[tokio::test]
@@ -73,8 +73,8 @@ async fn goodbye_ends_the_session_and_its_credentials() {
         code: 1000.into(),
         reason: "".into(),
     };
-    ann.socket.close(Some(frame)).await.unwrap();
-    ann.server.await.unwrap();
+    ann.wire.socket.close(Some(frame)).await.unwrap();
+    ann.wire.server.await.unwrap();
     assert!(!live.is_live(&ann.id));
     assert_eq!(hub.size(), super::Size::default());
 }
@@ -83,20 +83,24 @@ async fn goodbye_ends_the_session_and_its_credentials() {
 async fn a_binary_frame_breaks_the_protocol() {
     let hub = hub();
     let mut ann = Person::connect(&hub).await;
-    ann.next().await;
-    ann.socket.send(Message::binary(vec![1])).await.unwrap();
-    assert_eq!(ann.close_code().await, Some(4400));
+    ann.wire.next().await;
+    ann.wire
+        .socket
+        .send(Message::binary(vec![1]))
+        .await
+        .unwrap();
+    assert_eq!(ann.wire.close_code().await, Some(4400));
 }
 
 #[tokio::test]
 async fn an_endless_message_is_refused() {
     let hub = hub();
     let mut ann = Person::connect(&hub).await;
-    ann.next().await;
+    ann.wire.next().await;
     let text = "x".repeat(room::limits::MESSAGE + 1);
     // The server may close before it has read all of it.
-    let _ = ann.socket.send(Message::text(text)).await;
-    assert_eq!(ann.close_code().await, Some(1009));
+    let _ = ann.wire.socket.send(Message::text(text)).await;
+    assert_eq!(ann.wire.close_code().await, Some(1009));
 }
 
 #[tokio::test]
@@ -106,22 +110,22 @@ async fn a_slow_reader_is_closed_and_its_peer_is_not() {
     ann.join("R").await;
     let mut ben = Person::connect(&hub).await;
     ben.join("R").await;
-    ann.next().await;
+    ann.wire.next().await;
     // Ann does not read: the pipe fills, then the queue.
     let chat = json!({"t": "chat", "text": "x".repeat(4_000), "to": ann.id});
     let mut said = 0;
     loop {
-        ben.say(&chat).await;
+        ben.wire.say(&chat).await;
         said += 1;
         assert!(said < 100, "more than the pipe and the queue hold");
-        if ben.next().await["t"] == "peer_away" {
+        if ben.wire.next().await["t"] == "peer_away" {
             break;
         }
     }
-    ann.server.await.unwrap();
+    ann.wire.server.await.unwrap();
     let still = json!({"t": "chat", "text": "alone"});
-    ben.say(&still).await;
-    while ben.next().await["text"] != "alone" {}
+    ben.wire.say(&still).await;
+    while ben.wire.next().await["text"] != "alone" {}
 }
 
 #[tokio::test]
@@ -130,58 +134,35 @@ async fn when_it_drains_everybody_is_sent_away() {
     let mut ann = Person::connect(&hub).await;
     ann.join("R").await;
     hub.drain();
-    assert_eq!(ann.next().await["code"], "draining");
-    assert_eq!(ann.close_code().await, Some(4503));
+    assert_eq!(ann.wire.next().await["code"], "draining");
+    assert_eq!(ann.wire.close_code().await, Some(4503));
 }
 
 struct Person {
-    socket: WebSocketStream<DuplexStream>,
-    server: JoinHandle<()>,
+    wire: TestClient,
     id: String,
 }
 
 impl Person {
     async fn connect(hub: &Arc<Hub>) -> Self {
-        let (ours, theirs) = tokio::io::duplex(PIPE);
-        let client = Client {
-            address: "192.0.2.1:1000".parse().unwrap(),
-        };
-        let server = tokio::spawn(Arc::clone(hub).serve(theirs, client));
+        let serve = |io, client| Arc::clone(hub).serve(io, client);
         Self {
-            socket: WebSocketStream::from_raw_socket(ours, Role::Client, None).await,
-            server,
+            wire: TestClient::connect(serve).await,
             id: String::new(),
         }
     }
 
     async fn join(&mut self, room: &str) -> Value {
-        assert_eq!(self.next().await["t"], "welcome");
-        self.say(&json!({"t": "hello", "id": 1})).await;
-        assert_eq!(self.next().await["t"], "ok");
-        self.say(&json!({"t": "join", "id": 2, "room": room})).await;
-        let joined = self.next().await;
+        assert_eq!(self.wire.next().await["t"], "welcome");
+        self.wire.say(&json!({"t": "hello", "id": 1})).await;
+        assert_eq!(self.wire.next().await["t"], "ok");
+        self.wire
+            .say(&json!({"t": "join", "id": 2, "room": room}))
+            .await;
+        let joined = self.wire.next().await;
         assert_eq!(joined["t"], "joined", "{joined}");
         self.id = joined["you"]["id"].as_str().unwrap().to_owned();
         joined
-    }
-
-    async fn say(&mut self, message: &Value) {
-        let text = Message::text(message.to_string());
-        self.socket.send(text).await.unwrap();
-    }
-
-    async fn next(&mut self) -> Value {
-        let message = self.socket.next().await.unwrap().unwrap();
-        serde_json::from_str(message.to_text().unwrap()).unwrap()
-    }
-
-    async fn close_code(&mut self) -> Option<u16> {
-        while let Some(Ok(message)) = self.socket.next().await {
-            if let Message::Close(frame) = message {
-                return frame.map(|frame| frame.code.into());
-            }
-        }
-        None
     }
 }
 
@@ -204,6 +185,3 @@ fn hub_with(live: Arc<LiveSessions>) -> Arc<Hub> {
     };
     Hub::new(options, [7; 32], live, Arc::new(Vec::new()))
 }
-
-/// What a socket's buffers hold, roughly.
-const PIPE: usize = 32 << 10;

@@ -1,15 +1,12 @@
 //! PeerJS clients over pipes in memory, by another WebSocket implementation's
 //! client side.
 
-use futures_util::{SinkExt as _, StreamExt as _};
-use serde_json::{Value, json};
-use tokio::io::DuplexStream;
-use tokio::task::JoinHandle;
-use tokio_tungstenite::WebSocketStream;
+use futures_util::SinkExt as _;
+use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::Role;
 
 use crate::auth::{Claims, Grants, TokenKey};
+use crate::signaling::test_client::TestClient;
 use crate::unix_time::UnixTime;
 
 use super::*;
@@ -17,14 +14,13 @@ use super::*;
 #[tokio::test]
 async fn an_offer_travels_from_one_client_to_another() {
     let server = server(true);
-    let mut ann = Peer::open(&server, "ann").await;
-    let mut bob = Peer::open(&server, "bob").await;
+    let mut ann = open(&server, "ann").await;
+    let mut bob = open(&server, "bob").await;
     ann.say(&json!({"type": "OFFER", "dst": "bob", "payload": {"sdp": "v=0"}}))
         .await;
     let offer = json!({"type": "OFFER", "src": "ann", "dst": "bob", "payload": {"sdp": "v=0"}});
     assert_eq!(bob.next().await, offer);
-    drop(ann.socket);
-    ann.task.await.unwrap();
+    ann.cut().await;
     assert_eq!(server.lock().broker.peers(), 1);
     assert_eq!(server.lock().connections.len(), 1);
 }
@@ -34,7 +30,7 @@ async fn the_timer_tells_that_nobody_came() {
     let server = server(true);
     let (stop, stopped) = watch::channel(false);
     let timer = tokio::spawn(Arc::clone(&server).run(stopped));
-    let mut ann = Peer::open(&server, "ann").await;
+    let mut ann = open(&server, "ann").await;
     ann.say(&json!({"type": "OFFER", "dst": "bob"})).await;
     let expired = json!({"type": "EXPIRE", "src": "bob", "dst": "ann"});
     assert_eq!(ann.next().await, expired);
@@ -45,11 +41,11 @@ async fn the_timer_tells_that_nobody_came() {
 #[tokio::test]
 async fn a_refused_client_hears_why_before_the_close() {
     let server = server(true);
-    let _ann = Peer::open(&server, "ann").await;
-    let mut other = Peer::connect(&server, "ann", "another", DEFAULT_KEY).await;
+    let _ann = open(&server, "ann").await;
+    let mut other = connect(&server, "ann", "another", DEFAULT_KEY).await;
     assert_eq!(other.next().await["type"], "ID-TAKEN");
     assert_eq!(other.close_code().await, Some(4409));
-    let mut wrong = Peer::connect(&server, "bob", "t", "wrong").await;
+    let mut wrong = connect(&server, "bob", "t", "wrong").await;
     assert_eq!(wrong.next().await["type"], "INVALID-KEY");
     assert_eq!(wrong.close_code().await, Some(4401));
 }
@@ -57,12 +53,12 @@ async fn a_refused_client_hears_why_before_the_close() {
 #[tokio::test]
 async fn a_room_token_as_the_key_opens_a_server_without_guests() {
     let server = server(false);
-    let mut guest = Peer::connect(&server, "ann", "t", DEFAULT_KEY).await;
+    let mut guest = connect(&server, "ann", "t", DEFAULT_KEY).await;
     assert_eq!(guest.next().await["type"], "INVALID-KEY");
     let (green, red) = (token("green"), token("red"));
-    let mut ann = Peer::connect(&server, "ann", "t", &green).await;
-    let mut bob = Peer::connect(&server, "bob", "t", &green).await;
-    let mut eve = Peer::connect(&server, "eve", "t", &red).await;
+    let mut ann = connect(&server, "ann", "t", &green).await;
+    let mut bob = connect(&server, "bob", "t", &green).await;
+    let mut eve = connect(&server, "eve", "t", &red).await;
     for peer in [&mut ann, &mut bob, &mut eve] {
         assert_eq!(peer.next().await, json!({"type": "OPEN"}));
     }
@@ -79,14 +75,14 @@ async fn a_room_token_as_the_key_opens_a_server_without_guests() {
 #[tokio::test]
 async fn a_slow_reader_is_closed_and_its_peer_is_not() {
     let server = server(true);
-    let ann = Peer::open(&server, "ann").await;
-    let mut bob = Peer::open(&server, "bob").await;
+    let ann = open(&server, "ann").await;
+    let mut bob = open(&server, "bob").await;
     // Ann does not read: the pipe fills, then the queue.
     let offer = json!({"type": "OFFER", "dst": "ann", "payload": "x".repeat(8_000)});
     for _ in 0..40 {
         bob.say(&offer).await;
     }
-    ann.task.await.unwrap();
+    ann.server.await.unwrap();
     assert_eq!(server.lock().broker.peers(), 1);
     bob.say(&json!({"type": "OFFER", "dst": "bob", "payload": "still"}))
         .await;
@@ -96,10 +92,10 @@ async fn a_slow_reader_is_closed_and_its_peer_is_not() {
 #[tokio::test]
 async fn a_broken_client_is_closed() {
     let server = server(true);
-    let mut ann = Peer::open(&server, "ann").await;
+    let mut ann = open(&server, "ann").await;
     ann.socket.send(Message::binary(vec![1])).await.unwrap();
     assert_eq!(ann.close_code().await, Some(4400));
-    let mut bob = Peer::open(&server, "bob").await;
+    let mut bob = open(&server, "bob").await;
     let text = "x".repeat(limits::MESSAGE + 1);
     // The server may close before it has read all of it.
     let _ = bob.socket.send(Message::text(text)).await;
@@ -109,59 +105,25 @@ async fn a_broken_client_is_closed() {
 #[tokio::test]
 async fn when_it_drains_everybody_is_sent_away() {
     let server = server(true);
-    let mut ann = Peer::open(&server, "ann").await;
+    let mut ann = open(&server, "ann").await;
     server.drain();
     assert_eq!(ann.close_code().await, Some(4503));
 }
 
-struct Peer {
-    socket: WebSocketStream<DuplexStream>,
-    task: JoinHandle<()>,
+/// Connects a guest, who is told OPEN.
+async fn open(server: &Arc<PeerJs>, id: &str) -> TestClient {
+    let mut peer = connect(server, id, "t", DEFAULT_KEY).await;
+    assert_eq!(peer.next().await, json!({"type": "OPEN"}));
+    peer
 }
 
-impl Peer {
-    /// Connects a guest, who is told OPEN.
-    async fn open(server: &Arc<PeerJs>, id: &str) -> Self {
-        let mut peer = Self::connect(server, id, "t", DEFAULT_KEY).await;
-        assert_eq!(peer.next().await, json!({"type": "OPEN"}));
-        peer
-    }
-
-    async fn connect(server: &Arc<PeerJs>, id: &str, token: &str, key: &str) -> Self {
-        let (ours, theirs) = tokio::io::duplex(PIPE);
-        let client = Client {
-            address: "192.0.2.1:1000".parse().unwrap(),
-        };
-        let params = Params {
-            id: id.to_owned(),
-            token: token.to_owned(),
-            key: key.to_owned(),
-        };
-        let task = tokio::spawn(Arc::clone(server).serve(theirs, client, params));
-        Self {
-            socket: WebSocketStream::from_raw_socket(ours, Role::Client, None).await,
-            task,
-        }
-    }
-
-    async fn say(&mut self, message: &Value) {
-        let text = Message::text(message.to_string());
-        self.socket.send(text).await.unwrap();
-    }
-
-    async fn next(&mut self) -> Value {
-        let message = self.socket.next().await.unwrap().unwrap();
-        serde_json::from_str(message.to_text().unwrap()).unwrap()
-    }
-
-    async fn close_code(&mut self) -> Option<u16> {
-        while let Some(Ok(message)) = self.socket.next().await {
-            if let Message::Close(frame) = message {
-                return frame.map(|frame| frame.code.into());
-            }
-        }
-        None
-    }
+async fn connect(server: &Arc<PeerJs>, id: &str, token: &str, key: &str) -> TestClient {
+    let params = Params {
+        id: id.to_owned(),
+        token: token.to_owned(),
+        key: key.to_owned(),
+    };
+    TestClient::connect(|io, client| Arc::clone(server).serve(io, client, params)).await
 }
 
 fn server(guests: bool) -> Arc<PeerJs> {
@@ -185,6 +147,3 @@ fn token(room: &str) -> String {
     };
     tokens().sign(&claims, now).unwrap()
 }
-
-/// What a socket's buffers hold, roughly.
-const PIPE: usize = 32 << 10;
