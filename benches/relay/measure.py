@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import json
 import os
-import resource
 import shlex
 import shutil
 import signal
@@ -19,6 +18,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from machine import note, take_weight  # noqa: E402 (the folder above has to be found first)
 
 HERE = Path(__file__).resolve().parent
 USER, PASSWORD, REALM = "bench", "bench-secret", "bench.test"
@@ -293,10 +295,6 @@ def run(*command):
     return result.stdout
 
 
-def note(text):
-    print(f"# {text}", file=sys.stderr, flush=True)
-
-
 def cpu_list(text):
     """Reads a list as taskset takes it: 0,2-3."""
     cpus = []
@@ -304,20 +302,6 @@ def cpu_list(text):
         first, _, last = part.partition("-")
         cpus += range(int(first), int(last or first) + 1)
     return cpus
-
-
-def take_weight(arguments):
-    """Raises the weight of this process on a busy machine, and the limit on files.
-
-    With autogroup scheduling a nice value counts only within its session, so
-    this becomes a session of its own and gives that one weight.
-    """
-    with contextlib.suppress(OSError):
-        os.setsid()
-    with contextlib.suppress(OSError):
-        Path("/proc/self/autogroup").write_text(arguments.autogroup_nice, encoding="ascii")
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def parse_arguments():

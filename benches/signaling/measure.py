@@ -9,7 +9,6 @@ import argparse
 import contextlib
 import json
 import os
-import resource
 import shlex
 import shutil
 import signal
@@ -20,6 +19,9 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from machine import note, take_weight  # noqa: E402 (the folder above has to be found first)
 
 # The generator's options and what it does.
 WORK = {
@@ -182,24 +184,6 @@ def free_port():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return taken.getsockname()[1]
-
-
-def note(text):
-    print(f"# {text}", file=sys.stderr, flush=True)
-
-
-def take_weight(arguments):
-    """Raises the weight of this process on a busy machine, and the limit on files.
-
-    With autogroup scheduling a nice value counts only within its session, so
-    this becomes a session of its own and gives that one weight.
-    """
-    with contextlib.suppress(OSError):
-        os.setsid()
-    with contextlib.suppress(OSError):
-        Path("/proc/self/autogroup").write_text(arguments.autogroup_nice, encoding="ascii")
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def parse_arguments():
