@@ -9,6 +9,7 @@ const { browser: name, seconds, url, name: person } = JSON.parse(process.argv[2]
 const FRAMES_WANTED = 30;
 let browser;
 let page;
+let stuck = () => "";
 const giveUp = limitLife(seconds, async () => {
   if (page) console.error(await page.evaluate(describe).catch(String));
   await browser?.close();
@@ -20,6 +21,15 @@ try {
   const context = await browser.newContext({ ignoreHTTPSErrors: true, locale: "en-US" });
   await context.addInitScript(keepConnections);
   page = await context.newPage();
+  page.on("console", (message) => console.error(`page: ${message.text()}`));
+  const open = new Map();
+  page.on("request", (request) => open.set(request.url(), Date.now()));
+  page.on("requestfinished", (request) => open.delete(request.url()));
+  page.on("requestfailed", (request) => {
+    open.delete(request.url());
+    console.error(`failed: ${request.url()} ${request.failure()?.errorText}`);
+  });
+  stuck = () => [...open].map(([url, since]) => `open for ${Date.now() - since} ms: ${url}`).join("\n");
   page.on("pageerror", (error) => giveUp(`page: ${error}`));
   await page.goto(url);
   await page.getByTestId("name").fill(person);
@@ -27,6 +37,7 @@ try {
   await page.evaluate(untilMoving, FRAMES_WANTED);
   write({ result: await page.evaluate(describe) });
 } catch (error) {
+  console.error(stuck());
   write({ error: String(error) });
 }
 for await (const _ of process.stdin);

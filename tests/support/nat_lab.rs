@@ -198,6 +198,14 @@ impl NatLab {
         }
         ip_batch(&batch);
         for place in Place::ALL {
+            // An address that IPv6 gives itself is ready a second or two later, and a browser
+            // drops its connections when it comes.
+            self.inside(place, || {
+                for interfaces in ["all", "default"] {
+                    let switch = format!("/proc/sys/net/ipv6/conf/{interfaces}/disable_ipv6");
+                    fs::write(switch, "1").expect("we are root");
+                }
+            });
             ip_batch_in(&self.name(place), "link set lo up\n");
         }
     }
